@@ -1,0 +1,70 @@
+//! How a parameter starts when no checkpoint gives it.
+
+use rand::Rng as _;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution as _, StandardNormal};
+
+/// Distribution of a parameter's starting values.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// All zero (biases).
+    Zeros,
+    /// All one (normalisation weights).
+    Ones,
+    /// Normal with mean 0 and this standard deviation.
+    ///
+    /// Stands for `trunc_normal_(std)` too: its cut at +-2 lies a hundred deviations out at the usual 0.02.
+    Normal(f32),
+    /// Uniform in `-bound..bound`.
+    Uniform(f32),
+}
+
+impl Init {
+    /// Xavier-uniform for a matrix of `inputs` columns and `outputs` rows.
+    pub fn xavier_uniform(inputs: usize, outputs: usize) -> Self {
+        Init::Uniform((6.0 / (inputs + outputs) as f32).sqrt())
+    }
+
+    /// `count` values for the parameter `name`; the same `seed` and `name` give the same values everywhere,
+    /// in whatever order a model makes its parameters.
+    pub fn values(self, count: usize, seed: u64, name: &str) -> Vec<f32> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed ^ fnv1a(name));
+        match self {
+            Init::Zeros => vec![0.0; count],
+            Init::Ones => vec![1.0; count],
+            Init::Normal(deviation) => (0..count)
+                .map(|_| {
+                    let standard: f32 = StandardNormal.sample(&mut rng);
+                    standard * deviation
+                })
+                .collect(),
+            Init::Uniform(bound) => {
+                (0..count).map(|_| (rng.random::<f32>() * 2.0 - 1.0) * bound).collect()
+            }
+        }
+    }
+}
+
+fn fnv1a(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_depend_on_seed_and_name_alone() {
+        let a = Init::Normal(0.02).values(1000, 1, "encoder.weight");
+        assert_eq!(a, Init::Normal(0.02).values(1000, 1, "encoder.weight"));
+        assert_ne!(a, Init::Normal(0.02).values(1000, 2, "encoder.weight"));
+        assert_ne!(a, Init::Normal(0.02).values(1000, 1, "decoder.weight"));
+        let deviation = (a.iter().map(|x| x * x).sum::<f32>() / 1000.0).sqrt();
+        assert!((deviation - 0.02).abs() < 0.002, "{deviation}");
+        let bound = Init::Uniform(0.5).values(1000, 1, "x");
+        assert!(bound.iter().all(|x| x.abs() <= 0.5) && bound.iter().any(|x| *x < -0.4));
+    }
+}

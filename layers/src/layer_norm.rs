@@ -1,0 +1,29 @@
+//! Layer normalisation over the last dimension.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Tensor, module};
+
+use crate::params::{ParamResult, Params};
+use crate::Init;
+
+/// `y = (x - mean) / sqrt(var + eps) * weight + bias`, moments over the last dimension.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    weight: Param<Tensor<1>>,
+    bias: Param<Tensor<1>>,
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    /// Takes `weight` and `bias` of length `width`; starts from one and zero.
+    pub fn new(params: &Params, width: usize, epsilon: f64) -> ParamResult<Self> {
+        let weight = params.tensor("weight", [width], Init::Ones)?;
+        let bias = params.tensor("bias", [width], Init::Zeros)?;
+        Ok(Self { weight, bias, epsilon })
+    }
+
+    /// `[..., width] -> [..., width]`.
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        module::layer_norm(x, self.weight.val(), Some(self.bias.val()), self.epsilon)
+    }
+}

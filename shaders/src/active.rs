@@ -1,0 +1,114 @@
+//! Which kernels run on a device, and the switch that turns them off.
+
+use std::sync::OnceLock;
+
+use burn::backend::DispatchDevice;
+use burn::tensor::Device;
+
+/// An operation that has kernels of its own.
+///
+/// `TESSERA_KERNELS=off` runs the tensor-op references everywhere; `TESSERA_KERNELS=-nearest_code,-patchify`
+/// switches single kernels off. The variable is read once, at first use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kernel {
+    /// Nearest codebook row.
+    NearestCode,
+    /// Picture to patches and back.
+    Patchify,
+    /// Group normalisation followed by SiLU.
+    GroupNormSilu,
+    /// 3x3 convolution with zero padding (CPU only).
+    Conv3x3,
+}
+
+impl Kernel {
+    /// Every kernel, in the order of their names.
+    pub const ALL: [Kernel; 4] =
+        [Kernel::Conv3x3, Kernel::GroupNormSilu, Kernel::NearestCode, Kernel::Patchify];
+
+    /// The kernel's name, as `TESSERA_KERNELS` and `tessera devices` spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kernel::NearestCode => "nearest_code",
+            Kernel::Patchify => "patchify",
+            Kernel::GroupNormSilu => "group_norm_silu",
+            Kernel::Conv3x3 => "conv3x3",
+        }
+    }
+
+    fn has_wgsl(self) -> bool {
+        !matches!(self, Kernel::Conv3x3)
+    }
+}
+
+/// What runs when an operation is called on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KernelState {
+    /// The WGSL shader.
+    Wgsl,
+    /// The CPU twin.
+    Cpu,
+    /// The tensor-op reference, because this device has no kernel for the operation.
+    Reference,
+    /// The tensor-op reference, because `TESSERA_KERNELS` says so.
+    SwitchedOff,
+}
+
+impl KernelState {
+    /// A word for reports: `wgsl`, `cpu`, `reference` or `switched off`.
+    pub fn name(self) -> &'static str {
+        match self {
+            KernelState::Wgsl => "wgsl",
+            KernelState::Cpu => "cpu",
+            KernelState::Reference => "reference",
+            KernelState::SwitchedOff => "switched off",
+        }
+    }
+
+    pub(crate) fn is_kernel(self) -> bool {
+        matches!(self, KernelState::Wgsl | KernelState::Cpu)
+    }
+}
+
+/// What runs when `kernel` is called on `device`.
+pub fn kernel_status(kernel: Kernel, device: &Device) -> KernelState {
+    if switched_off(kernel, switch()) {
+        return KernelState::SwitchedOff;
+    }
+    match device.as_dispatch() {
+        DispatchDevice::Flex(_) => KernelState::Cpu,
+        other if kernel.has_wgsl() && crate::device::runs_wgsl(other) => KernelState::Wgsl,
+        _ => KernelState::Reference,
+    }
+}
+
+pub(crate) fn runs(kernel: Kernel, device: &Device) -> bool {
+    kernel_status(kernel, device).is_kernel()
+}
+
+fn switch() -> &'static str {
+    static SWITCH: OnceLock<String> = OnceLock::new();
+    SWITCH.get_or_init(|| std::env::var("TESSERA_KERNELS").unwrap_or_default())
+}
+
+fn switched_off(kernel: Kernel, switch: &str) -> bool {
+    switch
+        .split(',')
+        .map(str::trim)
+        .any(|word| word == "off" || word.strip_prefix('-') == Some(kernel.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_switch_takes_all_or_single_kernels() {
+        assert!(Kernel::ALL.iter().all(|&k| switched_off(k, "off")));
+        assert!(Kernel::ALL.iter().all(|&k| !switched_off(k, "")));
+        assert!(switched_off(Kernel::Patchify, "-nearest_code, -patchify"));
+        assert!(!switched_off(Kernel::GroupNormSilu, "-nearest_code,-patchify"));
+    }
+}

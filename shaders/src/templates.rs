@@ -1,0 +1,32 @@
+//! Every WGSL template in every permutation it is rendered in, for validation and for reading.
+
+use crate::launch::Rendered;
+use crate::patchify::PatchOrder;
+use crate::{group_norm_silu, nearest_code, patchify};
+
+/// A shader as it is handed to the driver.
+#[derive(Debug, Clone)]
+pub struct RenderedTemplate {
+    /// Kernel name and the values put in, such as `nearest_code dim=12 tile=170`.
+    pub label: String,
+    /// Complete WGSL.
+    pub wgsl: String,
+}
+
+impl From<Rendered> for RenderedTemplate {
+    fn from(kernel: Rendered) -> Self {
+        let values = kernel.values.iter().map(|(label, value)| format!(" {label}={value}"));
+        Self { label: kernel.name.to_owned() + &values.collect::<String>(), wgsl: kernel.text() }
+    }
+}
+
+/// All permutations: both directions and orders of patchify, both activations, and every code width.
+pub fn all() -> Vec<RenderedTemplate> {
+    let orders = [PatchOrder::ChannelsFirst, PatchOrder::ChannelsLast];
+    let patches = orders
+        .into_iter()
+        .flat_map(|order| [false, true].map(|to_picture| patchify::rendered(to_picture, order)));
+    let norms = [false, true].map(group_norm_silu::rendered);
+    let codes = (1..=crate::MAX_CODE_DIM).map(nearest_code::rendered);
+    patches.chain(norms).chain(codes).map(RenderedTemplate::from).collect()
+}

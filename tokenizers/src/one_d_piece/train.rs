@@ -1,0 +1,99 @@
+//! Training losses of One-D-Piece and TiTok.
+//!
+//! Source: arXiv 2406.07550 section 3 (two stages), arXiv 2501.10064 section 3 (tail token drop), released configs.
+
+use burn::tensor::{Int, Tensor, activation};
+use tessera_layers::Trace;
+
+use super::OneDPieceNetwork;
+use super::decoder::Decoded;
+
+/// Losses of the first training stage.
+#[derive(Debug, Clone)]
+pub struct Stage1Losses {
+    /// Cross-entropy of the proxy codes plus the quantizer loss; what is minimised.
+    pub total: Tensor<1>,
+    /// Mean cross-entropy over cells.
+    pub cross_entropy: Tensor<1>,
+    /// Commitment and codebook loss, over all tokens.
+    pub quantizer: Tensor<1>,
+    /// `[batch, grid * grid, proxy codes]`.
+    pub logits: Tensor<3>,
+}
+
+/// First stage: predict the proxy tokenizer's codes `[batch, grid * grid]` from the first `keep` tokens.
+///
+/// `keep` is drawn uniformly from `1..=latents` once per step for One-D-Piece (tail token drop), and is the number of
+/// latents for TiTok. The quantizer loss covers every token. `None` for a single-stage network.
+pub fn stage1_losses(
+    network: &OneDPieceNetwork,
+    image: Tensor<4>,
+    target_codes: Tensor<2, Int>,
+    keep: usize,
+    quantizer_weight: f64,
+) -> Option<Stage1Losses> {
+    let quantized = network.quantizer().forward(network.latents(image, &mut Trace::none()));
+    let vectors = keep_prefix(quantized.vectors.clone(), keep);
+    let Decoded::Logits(logits) = network.decode_vectors(vectors, &mut Trace::none()) else {
+        return None;
+    };
+    let cross_entropy = cross_entropy(logits.clone(), target_codes);
+    let quantizer = quantized.loss();
+    Some(Stage1Losses {
+        total: cross_entropy.clone() + quantizer.clone().mul_scalar(quantizer_weight),
+        cross_entropy,
+        quantizer,
+        logits,
+    })
+}
+
+/// Losses of a single-stage model.
+#[derive(Debug, Clone)]
+pub struct SingleStageLosses {
+    /// What is minimised.
+    pub total: Tensor<1>,
+    /// Mean squared error of the picture.
+    pub reconstruction: Tensor<1>,
+    /// Commitment and codebook loss, over all tokens.
+    pub quantizer: Tensor<1>,
+    /// `[batch, latents]`: the codes that were used.
+    pub indices: Tensor<2, Int>,
+    /// `[batch, 3, crop, crop]`, not clamped.
+    pub image: Tensor<4>,
+}
+
+/// Single stage: reconstruct pixels from the first `keep` tokens; mean squared error plus the quantizer loss.
+/// Perceptual and adversarial terms, where wanted, are added to `total` by the caller. `None` for a network of the
+/// first of two stages.
+pub fn single_stage_losses(
+    network: &OneDPieceNetwork,
+    image: Tensor<4>,
+    keep: usize,
+    quantizer_weight: f64,
+) -> Option<SingleStageLosses> {
+    let quantized = network.quantizer().forward(network.latents(image.clone(), &mut Trace::none()));
+    let vectors = keep_prefix(quantized.vectors.clone(), keep);
+    let decoded = network.decode(vectors, &mut Trace::none())?;
+    let reconstruction = (decoded.clone() - image).powf_scalar(2.0).mean();
+    let quantizer = quantized.loss();
+    Some(SingleStageLosses {
+        total: reconstruction.clone() + quantizer.clone().mul_scalar(quantizer_weight),
+        reconstruction,
+        quantizer,
+        indices: quantized.indices,
+        image: decoded,
+    })
+}
+
+/// Tail token drop: the first `keep` positions of `[batch, positions, channels]`.
+fn keep_prefix(vectors: Tensor<3>, keep: usize) -> Tensor<3> {
+    let [batch, positions, _] = vectors.dims();
+    vectors.slice([0..batch, 0..keep.clamp(1, positions)])
+}
+
+/// Mean over cells of `-log softmax(logits)[target]`: `[batch, cells, codes]`, `[batch, cells]`.
+fn cross_entropy(logits: Tensor<3>, targets: Tensor<2, Int>) -> Tensor<1> {
+    let [batch, cells] = targets.dims();
+    let log = activation::log_softmax(logits, 2);
+    log.gather(2, targets.reshape([batch, cells, 1])).mean().neg()
+}
