@@ -1,0 +1,147 @@
+//! What every tokenizer offers.
+
+use burn::tensor::Tensor;
+
+use crate::{Fingerprint, TokenLayout, Tokens, TokensError};
+
+/// What goes into a tokenizer.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Input {
+    /// `[batch, 3, height, width]`, RGB in 0..=1.
+    Images(Tensor<4>),
+}
+
+/// What comes out of a tokenizer.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Output {
+    /// `[batch, 3, height, width]`, RGB around 0..=1, not clamped.
+    Images(Tensor<4>),
+}
+
+impl Output {
+    /// The pictures of an image tokenizer; `None` from others.
+    pub fn into_images(self) -> Option<Tensor<4>> {
+        match self {
+            Output::Images(images) => Some(images),
+        }
+    }
+}
+
+/// The continuous side of tokens: code vectors, what continuous generators read and write.
+#[derive(Debug, Clone)]
+pub struct Latents {
+    /// `[batch, positions, channels]`.
+    pub vectors: Tensor<3>,
+    /// Arrangement of the positions.
+    pub layout: TokenLayout,
+}
+
+/// How to decode.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct DecodeOptions {
+    /// Decode only the first so many tokens of each item; only where any prefix decodes.
+    pub keep: Option<usize>,
+}
+
+impl DecodeOptions {
+    /// Decodes the first `keep` tokens.
+    pub fn prefix(keep: usize) -> Self {
+        Self { keep: Some(keep) }
+    }
+}
+
+/// The filter that a model's release resizes pictures with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ResizeFilter {
+    /// Bilinear, antialiased.
+    Bilinear,
+    /// Bicubic (a = -0.5), antialiased.
+    Bicubic,
+}
+
+/// What a tokenizer is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenizerInfo {
+    /// Architecture, such as `one-d-piece`.
+    pub architecture: &'static str,
+    /// Name of the released model whose configuration this is, if it is one.
+    pub preset: Option<&'static str>,
+    /// Height and width of the pictures it takes and gives; `None` for any multiple of [`TokenizerInfo::patch`].
+    pub image_size: Option<[usize; 2]>,
+    /// Pixels that one cell of the encoder's grid is wide.
+    pub patch: usize,
+    /// How the release resizes a picture to this size.
+    pub resize: ResizeFilter,
+    /// Arrangement of the tokens of one picture; for tokenizers of any size, that of the smallest picture.
+    pub layout: TokenLayout,
+    /// Vocabulary size of each depth.
+    pub vocab: Vec<u32>,
+    /// Whether any prefix of the tokens decodes.
+    pub prefix_decodes: bool,
+    /// Numbers in the weights.
+    pub parameters: usize,
+    /// Hash of configuration and weights.
+    pub fingerprint: Fingerprint,
+}
+
+/// Why a tokenizer could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenizerError {
+    /// The input is of another kind or size.
+    #[error("{what}: the model needs {expected}, found {found}")]
+    Input {
+        /// What does not fit.
+        what: &'static str,
+        /// What the model needs.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+    /// Tokens of another model.
+    #[error("these tokens were made by another model ({found}), this one is {expected}: decode them with the model that made them")]
+    OtherModel {
+        /// This model.
+        expected: Fingerprint,
+        /// The model of the tokens.
+        found: Fingerprint,
+    },
+    /// The tokens do not fit together or to the model.
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
+    /// The checkpoint has no decoder to pixels.
+    #[error("{0}")]
+    Unsupported(String),
+    /// Tensor data could not be read back.
+    #[error("reading the device's result failed: {0}")]
+    Device(String),
+}
+
+/// A model that turns inputs into tokens and tokens back.
+pub trait Tokenizer: Send + Sync {
+    /// What this tokenizer is.
+    fn info(&self) -> &TokenizerInfo;
+
+    /// Inputs to tokens.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Input`] if the input does not fit the model.
+    fn encode(&self, input: &Input) -> Result<Tokens, TokenizerError>;
+
+    /// Tokens back to what they stand for. Items that keep different numbers of tokens are decoded group by group.
+    ///
+    /// # Errors
+    /// [`TokenizerError`] if the tokens are another model's, or only a part of what this model needs.
+    fn decode(&self, tokens: &Tokens, options: &DecodeOptions) -> Result<Output, TokenizerError>;
+
+    /// The code vector of each token; zeros where a position is not kept.
+    ///
+    /// # Errors
+    /// [`TokenizerError`] if the tokens are another model's.
+    fn embed(&self, tokens: &Tokens) -> Result<Latents, TokenizerError>;
+}
