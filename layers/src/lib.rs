@@ -34,6 +34,6 @@ pub use group_norm::GroupNorm;
 pub use init::Init;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
-pub use params::{ParamResult, ParamSource, ParamSpec, Params};
+pub use params::{Form, ParamResult, ParamSource, ParamSpec, Params};
 pub use trace::{Tap, Trace};
 pub use vit_block::{VIT_EPSILON, VitBlock};

@@ -19,6 +19,8 @@ pub struct ParamSpec {
     pub id: ParamId,
     /// How memory holds it.
     pub form: Form,
+    /// How it starts when no checkpoint gives it.
+    pub init: Init,
 }
 
 /// How a parameter of the file stands in memory.
@@ -178,7 +180,7 @@ impl<'a> Params<'a> {
     ) -> ParamResult<Param<Tensor<D>>> {
         let name = self.full(name);
         let id = ParamId::new();
-        let spec = ParamSpec { name: name.clone(), shape: file_shape.to_vec(), id, form };
+        let spec = ParamSpec { name: name.clone(), shape: file_shape.to_vec(), id, form, init };
         self.source.taken.borrow_mut().push(spec);
         let count = file_shape.iter().product();
         let values = match &self.source.origin {

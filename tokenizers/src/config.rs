@@ -23,7 +23,8 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    pub(crate) fn invalid(
+    /// [`ConfigError::Invalid`] of these words.
+    pub fn invalid(
         key: &str,
         expected: impl Into<String>,
         found: impl Into<String>,

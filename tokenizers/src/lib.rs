@@ -1,1 +1,51 @@
+//! Tokenizers: pictures to tokens and back.
+//!
+//! [`from_pretrained`] opens any of them as a [`Tokenizer`]; [`ModelConfig`] knows every architecture and every released
+//! configuration by name.
+//!
+//! | architecture | module | tokens |
+//! |---|---|---|
+//! | One-D-Piece, TiTok | [`one_d_piece`] | ordered; any prefix decodes (One-D-Piece) |
+//! | MaskGIT-VQGAN | [`maskgit_vqgan`] | grid, pictures of any multiple of its patch |
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use tessera_tokenizers::{DecodeOptions, Input, ModelConfig, one_d_piece::OneDPieceConfig};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut config = OneDPieceConfig::preset("one-d-piece-s-256").ok_or("no such preset")?;
+//! (config.vit_enc_width, config.vit_enc_layers) = (Some(64), Some(1)); // small, to run in a moment
+//! (config.vit_dec_width, config.vit_dec_layers) = (Some(64), Some(1));
+//! (config.crop_size, config.num_latent_tokens) = (32, 16);
+//! let tokenizer = ModelConfig::OneDPiece(config).random(0, &Device::flex())?; // or `from_pretrained(path, &device)?`
+//!
+//! let image = Tensor::<4>::zeros([1, 3, 32, 32], &Device::flex());
+//! let tokens = tokenizer.encode(&Input::Images(image))?;
+//! assert_eq!((tokens.positions(), tokens.vocab()), (16, [4096].as_slice()));
+//! let picture = tokenizer.decode(&tokens, &DecodeOptions::prefix(4))?.into_images();
+//! assert_eq!(picture.map(|picture| picture.dims()), Some([1, 3, 32, 32]));
+//! # Ok(())
+//! # }
+//! ```
+#![deny(missing_docs)]
 
+pub mod adversarial;
+mod config;
+mod load_error;
+pub mod maskgit_vqgan;
+mod model_config;
+pub mod one_d_piece;
+mod pretrained;
+pub mod quantizers;
+mod tensors;
+mod tokenizer;
+mod tokens;
+
+pub use config::ConfigError;
+pub use load_error::LoadError;
+pub use model_config::ModelConfig;
+pub use pretrained::{from_files, from_pretrained};
+pub use tokenizer::{
+    DecodeOptions, Input, Latents, Output, ResizeFilter, Tokenizer, TokenizerError, TokenizerInfo,
+};
+pub use tokens::{Fingerprint, TokenLayout, Tokens, TokensError, id_bits};

@@ -145,3 +145,22 @@ pub trait Tokenizer: Send + Sync {
     /// [`TokenizerError`] if the tokens are another model's.
     fn embed(&self, tokens: &Tokens) -> Result<Latents, TokenizerError>;
 }
+
+/// Checks that tokens are this model's: maker, vocabulary and layout. Tokens whose maker is not known (a fingerprint
+/// of zeros, as generators give them) are judged by the other two.
+pub(crate) fn check_maker(tokens: &Tokens, info: &TokenizerInfo, layout: &TokenLayout) -> Result<(), TokenizerError> {
+    let known = tokens.fingerprint() != Fingerprint::default();
+    if known && tokens.fingerprint() != info.fingerprint {
+        let (expected, found) = (info.fingerprint, tokens.fingerprint());
+        return Err(TokenizerError::OtherModel { expected, found });
+    }
+    if tokens.vocab() != info.vocab {
+        let (expected, found) = (format!("a vocabulary of {:?}", info.vocab), format!("{:?}", tokens.vocab()));
+        return Err(TokenizerError::Input { what: "tokens", expected, found });
+    }
+    if tokens.layout() != layout {
+        let (expected, found) = (layout.to_string(), tokens.layout().to_string());
+        return Err(TokenizerError::Input { what: "token layout", expected, found });
+    }
+    Ok(())
+}

@@ -1,6 +1,7 @@
 //! Sizes of a MaskGIT-VQGAN.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::config::ConfigError;
 
@@ -85,5 +86,59 @@ impl VqganConfig {
 
     pub(crate) fn widest(&self) -> usize {
         self.width(self.channel_mult.len() - 1)
+    }
+}
+
+/// Name of the released model: `maskgit-vqgan-imagenet-f16-256.bin`.
+pub const PRESET: &str = "maskgit-vqgan-imagenet-f16-256";
+
+/// Sizes of the whole tokenizer; the default is [`PRESET`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaskGitVqganConfig {
+    /// The convolutional networks.
+    #[serde(default)]
+    pub vqgan: VqganConfig,
+    /// Codebook entries.
+    #[serde(default = "released_codes")]
+    pub num_embeddings: usize,
+}
+
+fn released_codes() -> usize {
+    1024
+}
+
+impl Default for MaskGitVqganConfig {
+    fn default() -> Self {
+        Self { vqgan: VqganConfig::default(), num_embeddings: released_codes() }
+    }
+}
+
+impl MaskGitVqganConfig {
+    /// Reads `{"vqgan": {...}, "num_embeddings": n}`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming what does not fit.
+    pub fn from_value(document: &Value) -> Result<Self, ConfigError> {
+        let config: Self = serde_json::from_value(document.clone())
+            .map_err(|error| ConfigError::invalid("vqgan", "the sizes of a MaskGIT-VQGAN", error.to_string()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The configuration as [`MaskGitVqganConfig::from_value`] reads it.
+    pub fn to_value(&self) -> Value {
+        serde_json::json!({ "vqgan": self.vqgan, "num_embeddings": self.num_embeddings })
+    }
+
+    /// Checks that all sizes fit together.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the first key that does not fit.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.num_embeddings == 0 || self.num_embeddings > 1 << 24 {
+            let found = self.num_embeddings.to_string();
+            return Err(ConfigError::invalid("num_embeddings", "a number from 1 to 16777216", found));
+        }
+        self.vqgan.check()
     }
 }

@@ -10,14 +10,18 @@
 //! Two quirks of the released networks are kept: where a residual block changes its width, the shortcut is taken
 //! of the block's *output* and the input is dropped; and normalisation epsilon is 1e-6.
 
+mod checkpoint;
 mod config;
 mod decoder;
 mod encoder;
+mod model;
 mod res_block;
 mod tokenizer;
 
-pub use config::VqganConfig;
+pub use checkpoint::{listing, load, random};
+pub use config::{MaskGitVqganConfig, PRESET, VqganConfig};
 pub use decoder::VqganDecoder;
 pub use encoder::VqganEncoder;
+pub use model::VqganNetwork;
 pub use res_block::ResBlock;
-pub use tokenizer::{ProxyConfig, ProxyTokenizer};
+pub use tokenizer::MaskGitVqgan;

@@ -1,74 +1,117 @@
-//! The proxy tokenizer: MaskGIT-VQGAN as One-D-Piece and TiTok use it for their first training stage.
+//! MaskGIT-VQGAN behind the [`Tokenizer`] trait.
 
-use burn::module::Module;
-use burn::tensor::{Int, Tensor};
-use serde::{Deserialize, Serialize};
-use tessera_layers::{ParamResult, Params, Trace};
+use burn::tensor::Device;
+use tessera_layers::checkpoint::{ContentHash, canonical_json};
+use tessera_layers::{ParamSpec, Trace};
 
-use super::{VqganConfig, VqganDecoder, VqganEncoder};
-use crate::quantizers::VectorQuantizer;
+use super::{MaskGitVqganConfig, PRESET, VqganNetwork};
+use crate::tensors::{read_ids, upload_ids, upload_mask};
+use crate::tokenizer::check_maker;
+use crate::{
+    DecodeOptions, Fingerprint, Input, Latents, Output, ResizeFilter, TokenLayout, Tokenizer, TokenizerError,
+    TokenizerInfo, Tokens,
+};
 
-/// Sizes of the proxy tokenizer; the default is `maskgit-vqgan-imagenet-f16-256.bin`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProxyConfig {
-    /// The convolutional networks.
-    #[serde(default)]
-    pub vqgan: VqganConfig,
-    /// Codebook entries.
-    #[serde(default = "released_codes")]
-    pub num_embeddings: usize,
+/// A MaskGIT-VQGAN ready for use: pictures of any size that its patch divides.
+pub struct MaskGitVqgan {
+    network: VqganNetwork,
+    info: TokenizerInfo,
+    device: Device,
 }
 
-fn released_codes() -> usize {
-    1024
-}
+impl MaskGitVqgan {
+    pub(super) fn new(
+        network: VqganNetwork,
+        config: MaskGitVqganConfig,
+        specs: &[ParamSpec],
+        hash: &ContentHash,
+        device: &Device,
+    ) -> Self {
+        let info = TokenizerInfo {
+            architecture: "maskgit-vqgan",
+            preset: (config == MaskGitVqganConfig::default()).then_some(PRESET),
+            image_size: None,
+            patch: config.vqgan.downsampling(),
+            resize: ResizeFilter::Bicubic,
+            layout: TokenLayout::Grid { height: 1, width: 1 },
+            vocab: vec![u32::try_from(config.num_embeddings).unwrap_or(u32::MAX)],
+            prefix_decodes: false,
+            parameters: specs.iter().map(|spec| spec.shape.iter().product::<usize>()).sum(),
+            fingerprint: Fingerprint(hash.finish(&canonical_json(&config.to_value()))),
+        };
+        Self { network, info, device: device.clone() }
+    }
 
-impl Default for ProxyConfig {
-    fn default() -> Self {
-        Self { vqgan: VqganConfig::default(), num_embeddings: released_codes() }
+    /// The network itself.
+    pub fn network(&self) -> &VqganNetwork {
+        &self.network
+    }
+
+    /// Rows and columns of the tokens' grid.
+    fn grid(&self, tokens: &Tokens) -> Result<[usize; 2], TokenizerError> {
+        check_maker(tokens, &self.info, tokens.layout())?;
+        let side = |cells: u32| usize::try_from(cells).unwrap_or(usize::MAX);
+        match tokens.layout() {
+            TokenLayout::Grid { height, width } => Ok([side(*height), side(*width)]),
+            other => Err(TokenizerError::Input {
+                what: "token layout",
+                expected: "a grid".to_owned(),
+                found: other.to_string(),
+            }),
+        }
     }
 }
 
-/// Encoder, codebook (plain squared distance) and decoder under `encoder`, `quantize.embedding`, `decoder`.
-#[derive(Module, Debug)]
-pub struct ProxyTokenizer {
-    encoder: VqganEncoder,
-    quantize: VectorQuantizer,
-    decoder: VqganDecoder,
-}
-
-impl ProxyTokenizer {
-    /// Takes every tensor of the released file.
-    pub fn new(params: &Params, config: &ProxyConfig) -> ParamResult<Self> {
-        let sizes = [config.num_embeddings, config.vqgan.z_channels];
-        Ok(Self {
-            encoder: VqganEncoder::new(&params.at("encoder"), &config.vqgan)?,
-            quantize: VectorQuantizer::new(&params.at("quantize.embedding"), sizes, false, 0.25)?,
-            decoder: VqganDecoder::new(&params.at("decoder"), &config.vqgan)?,
-        })
+impl Tokenizer for MaskGitVqgan {
+    fn info(&self) -> &TokenizerInfo {
+        &self.info
     }
 
-    /// Picture `[batch, 3, H, W]` in 0..=1 to latents `[batch, z, h, w]`.
-    pub fn latents(&self, image: Tensor<4>, trace: &mut Trace) -> Tensor<4> {
-        self.encoder.forward(image, trace)
+    fn encode(&self, input: &Input) -> Result<Tokens, TokenizerError> {
+        let Input::Images(images) = input;
+        let [batch, channels, height, width] = images.dims();
+        let patch = self.info.patch;
+        let fits = channels == 3 && height > 0 && width > 0 && height % patch == 0 && width % patch == 0;
+        if !fits {
+            return Err(TokenizerError::Input {
+                what: "pictures",
+                expected: format!("[batch, 3, height, width] with sides divisible by {patch}"),
+                found: format!("{:?}", images.dims()),
+            });
+        }
+        let latents = self.network.latents(images.clone().to_device(&self.device), &mut Trace::none());
+        let ids = read_ids(self.network.codes(latents))?;
+        let cells = |side: usize| u32::try_from(side / patch).unwrap_or(u32::MAX);
+        let layout = TokenLayout::Grid { height: cells(height), width: cells(width) };
+        Ok(Tokens::new(ids, batch, layout, self.info.vocab.clone(), self.info.fingerprint)?)
     }
 
-    /// Latents `[batch, z, h, w]` to codes `[batch, h * w]`, row by row.
-    pub fn codes(&self, latents: Tensor<4>) -> Tensor<2, Int> {
-        let [batch, z, height, width] = latents.dims();
-        let rows = latents.permute([0, 2, 3, 1]).reshape([batch, height * width, z]);
-        self.quantize.indices(rows)
+    fn decode(&self, tokens: &Tokens, options: &DecodeOptions) -> Result<Output, TokenizerError> {
+        let [height, width] = self.grid(tokens)?;
+        let cells = height * width;
+        let all_kept = tokens.kept().is_none() && options.keep.is_none_or(|keep| keep == cells);
+        if !all_kept {
+            return Err(TokenizerError::Input {
+                what: "tokens",
+                expected: format!("all {cells} tokens of the grid"),
+                found: "a part of them".to_owned(),
+            });
+        }
+        let ids = upload_ids(tokens.ids(), [tokens.batch(), cells], &self.device);
+        let vectors = self.network.code_vectors(ids, [height, width]);
+        Ok(Output::Images(self.network.decode(vectors, &mut Trace::none())))
     }
 
-    /// Codes `[batch, h * w]` to code vectors `[batch, z, h, w]`.
-    pub fn code_vectors(&self, codes: Tensor<2, Int>, [height, width]: [usize; 2]) -> Tensor<4> {
-        let rows = self.quantize.vectors(codes);
-        let [batch, _, z] = rows.dims();
-        rows.swap_dims(1, 2).reshape([batch, z, height, width])
-    }
-
-    /// Code vectors `[batch, z, h, w]` to a picture, not clamped.
-    pub fn decode(&self, vectors: Tensor<4>, trace: &mut Trace) -> Tensor<4> {
-        self.decoder.forward(vectors, trace)
+    fn embed(&self, tokens: &Tokens) -> Result<Latents, TokenizerError> {
+        let [height, width] = self.grid(tokens)?;
+        let shape = [tokens.batch(), height * width];
+        let vectors = self.network.code_vectors(upload_ids(tokens.ids(), shape, &self.device), [height, width]);
+        let [batch, channels, _, _] = vectors.dims();
+        let vectors = vectors.reshape([batch, channels, height * width]).swap_dims(1, 2);
+        let vectors = match tokens.kept() {
+            Some(kept) => vectors * upload_mask(kept, shape, &self.device),
+            None => vectors,
+        };
+        Ok(Latents { vectors, layout: tokens.layout().clone() })
     }
 }

@@ -25,9 +25,9 @@ mod presets;
 mod tokenizer;
 pub mod train;
 
-pub use checkpoint::{load, random};
+pub use checkpoint::{listing, load, random, save};
 pub use config::{Family, OneDPieceConfig, Tower};
-pub use decoder::TitokDecoder;
+pub use decoder::{Decoded, TitokDecoder};
 pub use encoder::TitokEncoder;
 pub use model::OneDPieceNetwork;
 pub use presets::PRESETS;

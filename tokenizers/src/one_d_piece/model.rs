@@ -93,6 +93,11 @@ impl OneDPieceNetwork {
         &self.quantize
     }
 
+    /// The codebook, to change it in training.
+    pub fn quantizer_mut(&mut self) -> &mut VectorQuantizer {
+        &mut self.quantize
+    }
+
     /// Picture to token ids, `[batch, 3, crop, crop] -> [batch, latents]`.
     pub fn encode(&self, image: Tensor<4>) -> Tensor<2, Int> {
         self.quantize.indices(self.latents(image, &mut Trace::none()))

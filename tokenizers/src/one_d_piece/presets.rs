@@ -34,6 +34,14 @@ impl OneDPieceConfig {
             _ => return None,
         })
     }
+
+    /// Whether this is the configuration of the released model `name`; the weight of a training loss does not count.
+    pub(crate) fn is_preset(&self, name: &str) -> bool {
+        Self::preset(name).is_some_and(|preset| {
+            let strict = Some(self.strict_length_assertion != Some(false));
+            preset == Self { commitment_cost: preset.commitment_cost, strict_length_assertion: strict, ..self.clone() }
+        })
+    }
 }
 
 fn two_stage(size: &str, tokens: usize, strict: bool) -> OneDPieceConfig {

@@ -95,6 +95,24 @@ impl VectorQuantizer {
         if self.use_l2_norm { l2_normalise(rows) } else { rows }
     }
 
+    /// Puts new vectors in place of codes, as training does with codes that nothing chooses.
+    ///
+    /// Vectors of another width and codes that do not exist are passed over.
+    pub fn replace_codes(&mut self, replacements: &[(usize, Vec<f32>)]) {
+        let codebook = self.embedding.val().detach();
+        let [codes, width] = codebook.dims();
+        let (device, mut data) = (codebook.device(), codebook.into_data());
+        if let Ok(values) = data.as_mut_slice::<f32>() {
+            for (code, vector) in replacements {
+                if *code < codes && vector.len() == width {
+                    values[code * width..][..width].copy_from_slice(vector);
+                }
+            }
+        }
+        let codebook = Tensor::from_data(data, &device).require_grad();
+        self.embedding = Param::initialized(self.embedding.id, codebook);
+    }
+
     /// Codebook entries.
     pub fn codes(&self) -> usize {
         self.embedding.lazy_shape()[0]

@@ -1,0 +1,102 @@
+//! `tessera encode`
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use tessera::tokenizers::bitstream::{TokenFile, save_tokens};
+
+use super::common::{Common, PictureOptions};
+use super::inputs::{outputs, pictures, read_picture};
+use super::output::{Done, bytes, peak_memory, table};
+
+/// Encodes pictures (PNG, JPEG, WebP). A picture is resized to the model's size as the model's release does it; with
+/// --tile it keeps its size and is encoded tile by tile.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  tessera encode photo.jpg -o photo.tsr --tile\n  \
+                        tessera encode photos/ -o tokens/ --keep 32\n  \
+                        cat photo.png | tessera encode - -o photo.safetensors")]
+pub struct Arguments {
+    /// Pictures, folders of pictures, or - for standard input.
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// Token file (.tsr or .safetensors); for several pictures a folder.
+    #[arg(long, short)]
+    out: PathBuf,
+    /// Keep only the first so many tokens of each tile.
+    #[arg(long, value_name = "TOKENS")]
+    keep: Option<usize>,
+    /// Kind of the token files in a folder.
+    #[arg(long, default_value = "tsr")]
+    format: Format,
+    #[command(flatten)]
+    picture: PictureOptions,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Tsr,
+    Safetensors,
+}
+
+pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
+    let inputs = pictures(&arguments.images)?;
+    let ending = match arguments.format {
+        Format::Tsr => "tsr",
+        Format::Safetensors => "safetensors",
+    };
+    let outputs = outputs(&inputs, &arguments.out, ending)?;
+    let device = common.open_device()?;
+    let tokenizer = common.open_tokenizer(&device)?;
+    let framing = arguments.picture.framing(&*tokenizer);
+
+    let heading = ["tokens of", "tiles", "tokens", "file", "bits/pixel", "seconds"].map(String::from).to_vec();
+    let (mut rows, mut files, mut quiet) = (vec![heading], Vec::new(), Vec::new());
+    let bar = common.progress(inputs.len(), "pictures");
+    for (input, out) in inputs.iter().zip(&outputs) {
+        let picture = read_picture(input, &arguments.picture.load_options())?;
+        let start = Instant::now();
+        let TokenFile { mut tokens, picture: about } =
+            tessera::encode_picture(&*tokenizer, &picture, framing, &device, &mut |_| {})
+                .with_context(|| input.display().to_string())?;
+        if let Some(keep) = arguments.keep {
+            tokens = tokens.prefix(keep).context("--keep")?;
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        let kept = tokens.kept().map_or(tokens.batch() * tokens.positions(), |kept| kept.iter().filter(|&&kept| kept).count());
+        let tiles = tokens.batch();
+        let bits = kept as u64 * u64::from(tokens.bits_per_position());
+        save_tokens(out, &TokenFile { tokens, picture: about })?;
+        let length = std::fs::metadata(out).map(|metadata| metadata.len()).unwrap_or(0);
+        let side = f64::from(tessera::model_side(tokenizer.info()));
+        let pixels = if arguments.picture.tile {
+            f64::from(picture.width()) * f64::from(picture.height())
+        } else {
+            side * side
+        };
+        let per_pixel = bits as f64 / pixels;
+        rows.push(vec![
+            input.display().to_string(),
+            tiles.to_string(),
+            kept.to_string(),
+            bytes(length),
+            format!("{per_pixel:.4}"),
+            format!("{seconds:.2}"),
+        ]);
+        files.push(json!({
+            "input": input, "output": out, "tiles": tiles, "tokens": kept, "token_bits": bits,
+            "file_bytes": length, "bits_per_pixel": per_pixel, "seconds": seconds,
+        }));
+        quiet.push(out.display().to_string());
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(Done {
+        text: table(&rows),
+        json: json!({ "files": files, "peak_memory_bytes": peak_memory() }),
+        quiet: quiet.join("\n"),
+        passed: true,
+    })
+}

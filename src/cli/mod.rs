@@ -1,0 +1,65 @@
+//! The `tessera` program: one file for each subcommand.
+
+mod common;
+mod decode;
+mod devices;
+mod encode;
+mod inputs;
+mod inspect;
+mod output;
+mod reconstruct;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use common::Common;
+
+/// Images to few tokens and back.
+#[derive(Parser)]
+#[command(
+    name = "tessera",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 a check failed, 2 wrong input or usage.\n\
+                  Environment: TESSERA_KERNELS=off runs the reference operations instead of tessera's kernels; \
+                  RAYON_NUM_THREADS limits the CPU threads."
+)]
+struct Program {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Pictures to token files.
+    Encode(encode::Arguments),
+    /// Token files back to pictures.
+    Decode(decode::Arguments),
+    /// One picture of the original and its reconstructions at several token counts.
+    Reconstruct(reconstruct::Arguments),
+    /// What a model, weight file or token file holds; writes random models too.
+    Inspect(inspect::Arguments),
+    /// Runs conformance cases recorded from official implementations.
+    Verify(verify::Arguments),
+    /// Adapters, limits, kernel language and active kernels.
+    Devices,
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let Program { common, command } = Program::parse();
+    let done = match &command {
+        Command::Encode(arguments) => encode::run(arguments, &common),
+        Command::Decode(arguments) => decode::run(arguments, &common),
+        Command::Reconstruct(arguments) => reconstruct::run(arguments, &common),
+        Command::Inspect(arguments) => inspect::run(arguments, &common),
+        Command::Verify(arguments) => verify::run(arguments, &common),
+        Command::Devices => devices::run(),
+    };
+    output::finish(done, &common)
+}

@@ -1,0 +1,125 @@
+//! `tessera reconstruct`
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+use serde_json::json;
+use tessera::datasets::{Sheet, psnr, save_png};
+use tessera::tokenizers::TokenizerInfo;
+
+use super::common::{Common, PictureOptions};
+use super::inputs::read_picture;
+use super::output::{Done, bytes, peak_memory, table};
+
+/// Encodes a picture once and decodes it from several numbers of tokens; writes one picture of the original and all
+/// reconstructions, each labelled with its tokens, bytes and PSNR.
+#[derive(Args)]
+#[command(after_help = "Example: tessera reconstruct photo.jpg -o photo-tokens.png --tile --tokens 4,16,64")]
+pub struct Arguments {
+    /// The picture, or - for standard input.
+    #[arg(value_name = "IMAGE")]
+    image: PathBuf,
+    /// PNG picture to write.
+    #[arg(long, short)]
+    out: PathBuf,
+    /// Token counts for each tile; by default powers of two up to all tokens.
+    #[arg(long, value_delimiter = ',', value_name = "COUNT,...")]
+    tokens: Vec<usize>,
+    #[command(flatten)]
+    picture: PictureOptions,
+}
+
+pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
+    let picture = read_picture(&arguments.image, &arguments.picture.load_options())?;
+    let cold = Instant::now();
+    let device = common.open_device()?;
+    let tokenizer = common.open_tokenizer(&device)?;
+    let info = tokenizer.info();
+    let framing = arguments.picture.framing(&*tokenizer);
+    let original = tessera::framed(&picture, framing, info)?;
+    let loaded = cold.elapsed().as_secs_f64();
+
+    let start = Instant::now();
+    let file = tessera::encode_picture(&*tokenizer, &picture, framing, &device, &mut |_| {})?;
+    let encoded = start.elapsed().as_secs_f64();
+    let counts = counts(&arguments.tokens, info, file.tokens.positions())?;
+    let tiles = file.tokens.batch();
+    let per_position = u64::from(file.tokens.bits_per_position());
+
+    let size = format!("{}x{}", original.width(), original.height());
+    let mut sheet = Sheet::new().push(original.clone(), &["original".to_owned(), size]);
+    let heading = ["tokens/tile", "tokens", "bytes", "bits/pixel", "PSNR dB", "seconds"].map(String::from).to_vec();
+    let (mut rows, mut results, mut quiet) = (vec![heading], Vec::new(), Vec::new());
+    let pixels = f64::from(original.width()) * f64::from(original.height());
+    let bar = common.progress(counts.len() * tiles, "tiles");
+    for keep in counts {
+        let start = Instant::now();
+        let done = bar.position();
+        let mut progress = |tiles: usize| bar.set_position(done + tiles as u64);
+        let decoded = tessera::decode_tokens(&*tokenizer, &file, Some(keep), &mut progress)?;
+        let seconds = start.elapsed().as_secs_f64();
+        let psnr = psnr(&original, &decoded)?;
+        let tokens = (keep * tiles) as u64;
+        let bits = tokens * per_position;
+        let byte_count = bits.div_ceil(8);
+        let per_pixel = bits as f64 / pixels;
+        let labels = [format!("{tokens} tokens"), bytes(byte_count), format!("{psnr:.2} dB")];
+        sheet = sheet.push(decoded, &labels);
+        rows.push(vec![
+            keep.to_string(),
+            tokens.to_string(),
+            byte_count.to_string(),
+            format!("{per_pixel:.4}"),
+            format!("{psnr:.2}"),
+            format!("{seconds:.2}"),
+        ]);
+        quiet.push(format!("{keep} {byte_count} {psnr:.2}"));
+        results.push(json!({
+            "tokens_per_tile": keep, "tokens": tokens, "bytes": byte_count, "bits_per_pixel": per_pixel,
+            "psnr_db": psnr, "decode_seconds": seconds,
+        }));
+    }
+    bar.finish_and_clear();
+    save_png(&arguments.out, &sheet.draw()?)?;
+    let text = format!(
+        "{}{} tiles of {} pixels; loaded in {loaded:.2} s, encoded in {encoded:.2} s{}\nwrote {}\n",
+        table(&rows),
+        tiles,
+        tessera::model_side(info),
+        peak_memory().map_or_else(String::new, |peak| format!(", peak memory {}", bytes(peak))),
+        arguments.out.display()
+    );
+    Ok(Done {
+        text,
+        json: json!({
+            "input": arguments.image, "output": arguments.out, "tiles": tiles, "load_seconds": loaded,
+            "encode_seconds": encoded, "reconstructions": results, "peak_memory_bytes": peak_memory(),
+        }),
+        quiet: quiet.join("\n"),
+        passed: true,
+    })
+}
+
+/// The token counts to decode, checked, in the order given.
+fn counts(wanted: &[usize], info: &TokenizerInfo, all: usize) -> Result<Vec<usize>> {
+    if !info.prefix_decodes {
+        ensure!(
+            wanted.iter().all(|&count| count == all),
+            "--tokens: {} decodes all of its {all} tokens only",
+            info.architecture
+        );
+        return Ok(vec![all]);
+    }
+    if wanted.is_empty() {
+        let mut counts: Vec<usize> =
+            std::iter::successors(Some(all), |&count| Some(count / 2)).take_while(|&count| count > 0).take(7).collect();
+        counts.reverse();
+        return Ok(counts);
+    }
+    for &count in wanted {
+        ensure!((1..=all).contains(&count), "--tokens: expected numbers from 1 to {all}, found {count}");
+    }
+    Ok(wanted.to_vec())
+}

@@ -1,0 +1,34 @@
+//! Errors of what crosses crates.
+
+use tessera_datasets::DatasetError;
+use tessera_tokenizers::bitstream::TokenFileError;
+use tessera_tokenizers::{LoadError, TokenizerError};
+
+/// Any error of the library.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A model could not be made.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A picture could not be read, prepared or written.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// The tokenizer refused its input.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// A token file could not be read or written.
+    #[error(transparent)]
+    TokenFile(#[from] TokenFileError),
+    /// The model makes no pictures.
+    #[error("this model decodes to something else than pictures")]
+    NoPictures,
+    /// The tokens do not fill the picture that their file describes.
+    #[error("the token file describes a picture of {tiles} tiles but holds tokens of {items}")]
+    TileCount {
+        /// Tiles of the picture.
+        tiles: usize,
+        /// Items in the file.
+        items: usize,
+    },
+}

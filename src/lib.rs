@@ -1,0 +1,46 @@
+//! tessera turns pictures into few tokens, tokens back into pictures, on any GPU through WGSL and on a plain CPU.
+//!
+//! | task | start at |
+//! |---|---|
+//! | open a model | [`from_pretrained`], [`default_tokenizer`] |
+//! | picture file to tokens and back | [`encode_picture`], [`decode_tokens`] |
+//! | tensors to tokens and back | the [`Tokenizer`] trait |
+//! | token files | [`tokenizers::bitstream`] |
+//! | does this GPU compute right? | [`verify`] |
+//! | the crates themselves | [`datasets`], [`tokenizers`], [`generators`], [`layers`], [`shaders`] |
+//!
+//! ```
+//! use tessera::{Framing, datasets::Picture, decode_tokens, default_tokenizer, encode_picture};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let device = burn::tensor::Device::flex(); // or `"gpu".parse::<DeviceChoice>()?.open()?`
+//! let tokenizer = default_tokenizer(&device)?; // or `from_pretrained("folder or file", &device)?`
+//! let picture = Picture::filled(96, 64, [200, 120, 40])?; // or `load_picture(path, &Default::default())?`
+//!
+//! let file = encode_picture(&*tokenizer, &picture, Framing::Tile, &device, &mut |_| {})?;
+//! let back = decode_tokens(&*tokenizer, &file, Some(8), &mut |_| {})?; // the first 8 tokens of every tile
+//! assert_eq!((back.width(), back.height()), (96, 64));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Not supported
+//! Training from the command line, the other tokenizers and the autoregressive generators follow; see `CHANGELOG.md`.
+#![deny(missing_docs)]
+
+mod default_model;
+mod error;
+mod pictures;
+pub mod verify;
+
+pub use default_model::default_tokenizer;
+pub use error::Error;
+pub use pictures::{Framing, decode_tokens, encode_picture, framed, model_side};
+
+pub use tessera_datasets as datasets;
+pub use tessera_generators as generators;
+pub use tessera_layers as layers;
+pub use tessera_shaders as shaders;
+pub use tessera_shaders::device::DeviceChoice;
+pub use tessera_tokenizers as tokenizers;
+pub use tessera_tokenizers::{Tokenizer, Tokens, from_pretrained};

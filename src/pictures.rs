@@ -1,0 +1,134 @@
+//! Pictures of any size through a tokenizer of fixed size.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use tessera_datasets::{Filter, Picture, Preprocess, TileGrid};
+use tessera_tokenizers::bitstream::{PictureInfo, TokenFile};
+use tessera_tokenizers::{DecodeOptions, Input, Tokenizer, TokenizerInfo, Tokens};
+
+use crate::Error;
+
+/// How a picture meets the size that a model works at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// Resize the shorter edge, Pillow-exact, and cut the square from the middle, as the releases do.
+    Resize(Filter),
+    /// Cover the picture with tiles at full resolution.
+    Tile,
+}
+
+/// Pixels that go through a model at once; bounds memory whatever the picture's size.
+const PIXELS_AT_ONCE: usize = 1 << 18;
+/// The side that models of any size are given.
+const FREE_SIDE: usize = 256;
+
+/// The side of the square that a tokenizer works on.
+pub fn model_side(info: &TokenizerInfo) -> u32 {
+    let side = match info.image_size {
+        Some([_, width]) => width,
+        None => FREE_SIDE.next_multiple_of(info.patch.max(1)),
+    };
+    u32::try_from(side).unwrap_or(u32::MAX)
+}
+
+/// The picture as the model gets to see it: the resized square, or the whole picture where it is tiled.
+///
+/// # Errors
+/// [`Error::Dataset`] if an extreme aspect ratio cannot be resized.
+pub fn framed(picture: &Picture, framing: Framing, info: &TokenizerInfo) -> Result<Picture, Error> {
+    match framing {
+        Framing::Resize(filter) => Ok(Preprocess::square(model_side(info), filter).apply(picture)?),
+        Framing::Tile => Ok(picture.clone()),
+    }
+}
+
+/// Encodes a picture of any size. `progress` hears how many tiles are done.
+///
+/// # Errors
+/// [`Error`] if the picture cannot be resized or cut, or the model fails.
+pub fn encode_picture(
+    tokenizer: &dyn Tokenizer,
+    picture: &Picture,
+    framing: Framing,
+    device: &Device,
+    progress: &mut dyn FnMut(usize),
+) -> Result<TokenFile, Error> {
+    let info = tokenizer.info();
+    let side = model_side(info);
+    let (tiles, tile) = match framing {
+        Framing::Resize(_) => (vec![framed(picture, framing, info)?], None),
+        Framing::Tile => (TileGrid::new(picture.width(), picture.height(), side)?.split(picture)?, Some(side)),
+    };
+    let mut ids = Vec::new();
+    let mut layout = info.layout.clone();
+    let mut done = 0;
+    for tiles in tiles.chunks(at_once(info)) {
+        let tokens = tokenizer.encode(&Input::Images(to_tensor(tiles, side, device)))?;
+        layout = tokens.layout().clone();
+        ids.extend_from_slice(tokens.ids());
+        done += tiles.len();
+        progress(done);
+    }
+    let tokens = Tokens::new(ids, tiles.len(), layout, info.vocab.clone(), info.fingerprint)
+        .map_err(tessera_tokenizers::TokenizerError::from)?;
+    Ok(TokenFile { tokens, picture: Some(PictureInfo { width: picture.width(), height: picture.height(), tile }) })
+}
+
+/// Decodes the picture of a token file, from the first `keep` tokens of every tile where given. `progress` hears how
+/// many tiles are done.
+///
+/// # Errors
+/// [`Error`] if the tokens are another model's, not enough for this model, or do not fill the picture.
+pub fn decode_tokens(
+    tokenizer: &dyn Tokenizer,
+    file: &TokenFile,
+    keep: Option<usize>,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Picture, Error> {
+    let grid = match &file.picture {
+        Some(PictureInfo { width, height, tile: Some(tile) }) => Some(TileGrid::new(*width, *height, *tile)?),
+        _ => None,
+    };
+    let (tiles, items) = (grid.map_or(1, |grid| grid.len()), file.tokens.batch());
+    if tiles != items {
+        return Err(Error::TileCount { tiles, items });
+    }
+    let mut options = DecodeOptions::default();
+    options.keep = keep;
+    let mut pictures = Vec::with_capacity(items);
+    let step = at_once(tokenizer.info());
+    while pictures.len() < items {
+        let count = step.min(items - pictures.len());
+        let part = file.tokens.items(pictures.len(), count).map_err(tessera_tokenizers::TokenizerError::from)?;
+        let images = tokenizer.decode(&part, &options)?.into_images().ok_or(Error::NoPictures)?;
+        pictures.extend(to_pictures(images)?);
+        progress(pictures.len());
+    }
+    match grid {
+        Some(grid) => Ok(grid.stitch(&pictures)?),
+        None => pictures.pop().ok_or(Error::TileCount { tiles: 1, items: 0 }),
+    }
+}
+
+/// How many squares go through the model at once.
+fn at_once(info: &TokenizerInfo) -> usize {
+    let side = usize::try_from(model_side(info)).unwrap_or(usize::MAX);
+    (PIXELS_AT_ONCE / side.saturating_mul(side).max(1)).max(1)
+}
+
+/// Pictures of one size as `[batch, 3, side, side]` in 0..=1.
+fn to_tensor(pictures: &[Picture], side: u32, device: &Device) -> Tensor<4> {
+    let side = usize::try_from(side).unwrap_or(usize::MAX);
+    let values: Vec<f32> = pictures.iter().flat_map(Picture::to_planar_f32).collect();
+    Tensor::from_data(TensorData::new(values, [pictures.len(), 3, side, side]), device)
+}
+
+/// `[batch, 3, height, width]` as pictures: clamped to 0..=1 and rounded to 8 bits.
+fn to_pictures(images: Tensor<4>) -> Result<Vec<Picture>, Error> {
+    let [_, _, height, width] = images.dims();
+    let values: Vec<f32> = images.into_data().iter().collect();
+    let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
+    values
+        .chunks_exact((3 * height * width).max(1))
+        .map(|values| Ok(Picture::from_planar_f32(values, side(height), side(width))?))
+        .collect()
+}

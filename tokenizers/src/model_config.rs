@@ -1,0 +1,142 @@
+//! Every architecture's configuration in one type.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use burn::tensor::Device;
+use serde_json::Value;
+use tessera_layers::ParamSpec;
+use tessera_layers::checkpoint::{CheckpointError, Precision, TensorEntry, Weights, differences, write_streaming};
+use tessera_layers::params::entries;
+
+use crate::maskgit_vqgan::{self, MaskGitVqganConfig};
+use crate::one_d_piece::{self, OneDPieceConfig};
+use crate::{ConfigError, LoadError, Tokenizer};
+
+/// The configuration of any tokenizer.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum ModelConfig {
+    /// One-D-Piece or TiTok.
+    OneDPiece(OneDPieceConfig),
+    /// MaskGIT-VQGAN.
+    MaskGitVqgan(MaskGitVqganConfig),
+}
+
+impl ModelConfig {
+    /// Names that [`ModelConfig::preset`] knows: every released model.
+    pub fn presets() -> impl Iterator<Item = &'static str> {
+        one_d_piece::PRESETS.into_iter().chain([maskgit_vqgan::PRESET])
+    }
+
+    /// The released model whose tensors these are, names and shapes, if there is one.
+    pub fn release_of(found: &[TensorEntry]) -> Option<&'static str> {
+        Self::presets().find(|name| {
+            let specs = Self::preset(name).and_then(|config| config.listing().ok());
+            specs.is_some_and(|specs| differences(&entries(&specs), found).is_none())
+        })
+    }
+
+    /// The configuration of a released model, or `None` for an unknown name.
+    pub fn preset(name: &str) -> Option<Self> {
+        if name == maskgit_vqgan::PRESET {
+            return Some(Self::MaskGitVqgan(MaskGitVqganConfig::default()));
+        }
+        OneDPieceConfig::preset(name).map(Self::OneDPiece)
+    }
+
+    /// Reads a configuration document and recognises its architecture.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming what is missing, unknown or does not fit.
+    pub fn from_value(document: &Value) -> Result<Self, ConfigError> {
+        if document.get("model").is_some() {
+            return OneDPieceConfig::from_value(document).map(Self::OneDPiece);
+        }
+        if document.get("vqgan").is_some() {
+            return MaskGitVqganConfig::from_value(document).map(Self::MaskGitVqgan);
+        }
+        Err(ConfigError::UnknownArchitecture(
+            "the config has neither a \"model\" section (One-D-Piece, TiTok) nor a \"vqgan\" section (MaskGIT-VQGAN)"
+                .to_owned(),
+        ))
+    }
+
+    /// The configuration as a released file writes it.
+    pub fn to_value(&self) -> Value {
+        match self {
+            Self::OneDPiece(config) => config.to_value(),
+            Self::MaskGitVqgan(config) => config.to_value(),
+        }
+    }
+
+    /// The tensors that a checkpoint of this configuration holds. Allocates no weights.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the configuration does not fit together.
+    pub fn listing(&self) -> Result<Vec<ParamSpec>, LoadError> {
+        match self {
+            Self::OneDPiece(config) => one_d_piece::listing(config),
+            Self::MaskGitVqgan(config) => maskgit_vqgan::listing(config),
+        }
+    }
+
+    /// Makes the model of a checkpoint that holds exactly its tensors.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the configuration does not fit or a tensor is missing, surplus, misshapen or not finite; the
+    /// message names the released model that the tensors do belong to, if there is one.
+    pub fn load(&self, weights: &Weights, device: &Device) -> Result<Box<dyn Tokenizer>, LoadError> {
+        let loaded: Result<Box<dyn Tokenizer>, LoadError> = match self {
+            Self::OneDPiece(config) => one_d_piece::load(config, weights, device).map(boxed),
+            Self::MaskGitVqgan(config) => maskgit_vqgan::load(config, weights, device).map(boxed),
+        };
+        loaded.map_err(|error| match error {
+            LoadError::Checkpoint(CheckpointError::Mismatch { path, differences, .. }) => {
+                let looks_like = Self::release_of(&weights.entries()).map(str::to_owned);
+                LoadError::Checkpoint(CheckpointError::Mismatch { path, differences, looks_like })
+            }
+            other => other,
+        })
+    }
+
+    /// A model with starting values drawn from `seed`: for training, tests and timings.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the configuration does not fit together.
+    pub fn random(&self, seed: u64, device: &Device) -> Result<Box<dyn Tokenizer>, LoadError> {
+        match self {
+            Self::OneDPiece(config) => one_d_piece::random(config, seed, device).map(boxed),
+            Self::MaskGitVqgan(config) => maskgit_vqgan::random(config, seed, device).map(boxed),
+        }
+    }
+
+    /// Writes the starting values of [`ModelConfig::random`] to a safetensors file, one tensor at a time.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the configuration does not fit together or the file cannot be written.
+    pub fn write_random(&self, seed: u64, path: &Path) -> Result<(), LoadError> {
+        let specs = self.listing()?;
+        let init: HashMap<&str, &ParamSpec> = specs.iter().map(|spec| (spec.name.as_str(), spec)).collect();
+        let values = |entry: &TensorEntry| {
+            let drawn = init.get(entry.name.as_str()).map(|spec| {
+                spec.init.values(entry.shape.iter().product(), seed, &entry.name)
+            });
+            Ok(drawn.unwrap_or_default())
+        };
+        Ok(write_streaming(path, &entries(&specs), Precision::F32, HashMap::new(), values)?)
+    }
+}
+
+fn boxed<T: Tokenizer + 'static>(tokenizer: T) -> Box<dyn Tokenizer> {
+    Box::new(tokenizer)
+}
+
+/// The released model that differs in the fewest tensors.
+pub(crate) fn closest_release(found: &[TensorEntry]) -> Option<&'static str> {
+    ModelConfig::presets().min_by_key(|name| {
+        let specs = ModelConfig::preset(name).and_then(|config| config.listing().ok()).unwrap_or_default();
+        differences(&entries(&specs), found)
+            .map_or(0, |differences| differences.missing + differences.surplus + differences.misshapen)
+    })
+}
