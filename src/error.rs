@@ -1,8 +1,7 @@
 //! Errors of what crosses crates.
 
 use tessera_datasets::DatasetError;
-use tessera_tokenizers::bitstream::TokenFileError;
-use tessera_tokenizers::{LoadError, TokenizerError};
+use tessera_tokenizers::{LoadError, TokenFileError, TokenizerError};
 
 /// Any error of the library.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +22,9 @@ pub enum Error {
     /// The model makes no pictures.
     #[error("this model decodes to something else than pictures")]
     NoPictures,
+    /// A cut file ends before its first token.
+    #[error("the token file holds no whole token: nothing can be decoded; get the file again")]
+    NothingLeft,
     /// The tokens do not fill the picture that their file describes.
     #[error("the token file describes a picture of {tiles} tiles but holds tokens of {items}")]
     TileCount {

@@ -5,7 +5,7 @@
 //! | open a model | [`from_pretrained`], [`default_tokenizer`] |
 //! | picture file to tokens and back | [`encode_picture`], [`decode_tokens`] |
 //! | tensors to tokens and back | the [`Tokenizer`] trait |
-//! | token files | [`tokenizers::bitstream`] |
+//! | token files | [`tokenizers::token_file`], [`tokenizers::bitstream`] |
 //! | does this GPU compute right? | [`verify`] |
 //! | the crates themselves | [`datasets`], [`tokenizers`], [`generators`], [`layers`], [`shaders`] |
 //!

@@ -2,8 +2,9 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use tessera_datasets::{Filter, Picture, Preprocess, TileGrid};
-use tessera_tokenizers::bitstream::{PictureInfo, TokenFile};
-use tessera_tokenizers::{DecodeOptions, Input, Tokenizer, TokenizerInfo, Tokens};
+use tessera_tokenizers::{
+    DecodeOptions, Input, PictureInfo, TokenFile, Tokenizer, TokenizerError, TokenizerInfo, Tokens,
+};
 
 use crate::Error;
 
@@ -69,12 +70,12 @@ pub fn encode_picture(
         progress(done);
     }
     let tokens = Tokens::new(ids, tiles.len(), layout, info.vocab.clone(), info.fingerprint)
-        .map_err(tessera_tokenizers::TokenizerError::from)?;
-    Ok(TokenFile { tokens, picture: Some(PictureInfo { width: picture.width(), height: picture.height(), tile }) })
+        .map_err(TokenizerError::from)?;
+    Ok(TokenFile::new(tokens).with_picture(PictureInfo { width: picture.width(), height: picture.height(), tile }))
 }
 
 /// Decodes the picture of a token file, from the first `keep` tokens of every tile where given. `progress` hears how
-/// many tiles are done.
+/// many tiles are done. Tiles of which a cut file holds nothing come out grey.
 ///
 /// # Errors
 /// [`Error`] if the tokens are another model's, not enough for this model, or do not fill the picture.
@@ -92,21 +93,32 @@ pub fn decode_tokens(
     if tiles != items {
         return Err(Error::TileCount { tiles, items });
     }
+    // What is left of a cut file is a prefix of the tiles that hold one token more than the others.
+    let held = match file.tokens.prefix_lengths() {
+        Some(lengths) => lengths.iter().take_while(|&&length| length > 0).count(),
+        None => items,
+    };
+    if held == 0 {
+        return Err(Error::NothingLeft);
+    }
     let mut options = DecodeOptions::default();
     options.keep = keep;
     let mut pictures = Vec::with_capacity(items);
     let step = at_once(tokenizer.info());
-    while pictures.len() < items {
-        let count = step.min(items - pictures.len());
-        let part = file.tokens.items(pictures.len(), count).map_err(tessera_tokenizers::TokenizerError::from)?;
+    while pictures.len() < held {
+        let count = step.min(held - pictures.len());
+        let part = file.tokens.items(pictures.len(), count).map_err(TokenizerError::from)?;
         let images = tokenizer.decode(&part, &options)?.into_images().ok_or(Error::NoPictures)?;
         pictures.extend(to_pictures(images)?);
         progress(pictures.len());
     }
-    match grid {
-        Some(grid) => Ok(grid.stitch(&pictures)?),
-        None => pictures.pop().ok_or(Error::TileCount { tiles: 1, items: 0 }),
+    let Some(grid) = grid else {
+        return pictures.pop().ok_or(Error::NothingLeft);
+    };
+    if held < items {
+        pictures.resize(items, Picture::filled(grid.tile(), grid.tile(), [128; 3])?);
     }
+    Ok(grid.stitch(&pictures)?)
 }
 
 /// How many squares go through the model at once.

@@ -189,8 +189,9 @@ impl<'a> Params<'a> {
             Origin::Weights { weights, prefix } => weights.read_f32(&format!("{prefix}{name}"))?,
         };
         self.source.hash.borrow_mut().add(&name, file_shape, &values);
-        let tensor = Tensor::from_data(TensorData::new(values, shape), &self.source.device);
-        Ok(Param::initialized(id, arrange(tensor).require_grad()))
+        let tensor = arrange(Tensor::from_data(TensorData::new(values, shape), &self.source.device));
+        let trained = self.source.device.is_autodiff();
+        Ok(Param::initialized(id, if trained { tensor.require_grad() } else { tensor }))
     }
 }
 

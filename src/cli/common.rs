@@ -78,7 +78,7 @@ pub struct PictureOptions {
 impl PictureOptions {
     /// Options of the picture reader.
     pub fn load_options(&self) -> LoadOptions {
-        let cmyk = if self.convert_cmyk { Cmyk::Convert } else { Cmyk::Refuse };
+        let cmyk = if self.convert_cmyk { Cmyk::Approximate } else { Cmyk::Refuse };
         LoadOptions { background: self.background, cmyk, ..LoadOptions::default() }
     }
 

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
 use tessera::datasets::save_png;
-use tessera::tokenizers::bitstream::load_tokens;
+use tessera::tokenizers::load_tokens;
 
 use super::common::Common;
 use super::inputs::outputs;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use tessera::tokenizers::bitstream::{TokenFile, save_tokens};
+use tessera::tokenizers::save_tokens;
 
 use super::common::{Common, PictureOptions};
 use super::inputs::{outputs, pictures, read_picture};
@@ -58,17 +58,15 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     for (input, out) in inputs.iter().zip(&outputs) {
         let picture = read_picture(input, &arguments.picture.load_options())?;
         let start = Instant::now();
-        let TokenFile { mut tokens, picture: about } =
-            tessera::encode_picture(&*tokenizer, &picture, framing, &device, &mut |_| {})
-                .with_context(|| input.display().to_string())?;
+        let mut file = tessera::encode_picture(&*tokenizer, &picture, framing, &device, &mut |_| {})
+            .with_context(|| input.display().to_string())?;
         if let Some(keep) = arguments.keep {
-            tokens = tokens.prefix(keep).context("--keep")?;
+            file.tokens = file.tokens.prefix(keep).context("--keep")?;
         }
         let seconds = start.elapsed().as_secs_f64();
-        let kept = tokens.kept().map_or(tokens.batch() * tokens.positions(), |kept| kept.iter().filter(|&&kept| kept).count());
-        let tiles = tokens.batch();
-        let bits = kept as u64 * u64::from(tokens.bits_per_position());
-        save_tokens(out, &TokenFile { tokens, picture: about })?;
+        let (tiles, kept) = (file.tokens.batch(), file.tokens.kept_count());
+        let bits = kept as u64 * u64::from(file.tokens.bits_per_position());
+        save_tokens(out, &file)?;
         let length = std::fs::metadata(out).map(|metadata| metadata.len()).unwrap_or(0);
         let side = f64::from(tessera::model_side(tokenizer.info()));
         let pixels = if arguments.picture.tile {

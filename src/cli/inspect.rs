@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 use tessera::datasets::write_atomically;
 use tessera::layers::checkpoint::{TensorEntry, Weights, differences, locate, read_config};
 use tessera::layers::params::entries;
-use tessera::tokenizers::bitstream::{TokenFile, load_tokens};
-use tessera::tokenizers::{ModelConfig, TokenizerInfo};
+use tessera::tokenizers::{ModelConfig, TokenizerInfo, load_tokens};
 
 use super::common::Common;
 use super::output::{Done, bytes, table};
@@ -92,12 +91,10 @@ fn holds_tokens(file: &str) -> bool {
 
 fn tokens(path: &Path) -> Result<Done> {
     // A file that was cut off is worth looking at too.
-    let (TokenFile { tokens, picture }, whole) = match load_tokens(path, false) {
-        Ok(file) => (file, true),
-        Err(error) => (load_tokens(path, true).map_err(|_| error)?, false),
-    };
-    let kept = tokens.kept().map_or(tokens.batch() * tokens.positions(), |kept| kept.iter().filter(|&&kept| kept).count());
-    let picture = picture.map_or_else(
+    let file = load_tokens(path, false).or_else(|error| load_tokens(path, true).map_err(|_| error))?;
+    let tokens = file.tokens;
+    let whole = file.cut.map_or("yes".to_owned(), |cut| format!("no, {} of {} tokens are there", cut.present, cut.expected));
+    let picture = file.picture.map_or_else(
         || "unknown".to_owned(),
         |picture| {
             let tile = picture.tile.map_or("resized to the model's size".to_owned(), |tile| format!("in tiles of {tile} pixels"));
@@ -112,7 +109,7 @@ fn tokens(path: &Path) -> Result<Done> {
         ("items", tokens.batch().into()),
         ("layout", tokens.layout().to_string().into()),
         ("vocabulary", json!(tokens.vocab())),
-        ("tokens kept", kept.into()),
+        ("tokens kept", tokens.kept_count().into()),
         ("bits per position", tokens.bits_per_position().into()),
         ("file bytes", length.into()),
         ("model fingerprint", tokens.fingerprint().to_string().into()),

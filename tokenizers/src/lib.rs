@@ -30,6 +30,7 @@
 #![deny(missing_docs)]
 
 pub mod adversarial;
+pub mod bitstream;
 mod config;
 mod load_error;
 pub mod maskgit_vqgan;
@@ -38,13 +39,16 @@ pub mod one_d_piece;
 mod pretrained;
 pub mod quantizers;
 mod tensors;
+pub mod token_file;
 mod tokenizer;
 mod tokens;
 
+pub use bitstream::{TokenFileError, read_tsr, write_tsr};
 pub use config::ConfigError;
 pub use load_error::LoadError;
 pub use model_config::ModelConfig;
 pub use pretrained::{from_files, from_pretrained};
+pub use token_file::{Cut, PictureInfo, TokenFile, load_tokens, save_tokens};
 pub use tokenizer::{
     DecodeOptions, Input, Latents, Output, ResizeFilter, Tokenizer, TokenizerError, TokenizerInfo,
 };

@@ -249,6 +249,14 @@ impl Tokens {
         self.kept.as_deref()
     }
 
+    /// How many positions of all items are kept.
+    pub fn kept_count(&self) -> usize {
+        match &self.kept {
+            Some(kept) => kept.iter().filter(|&&kept| kept).count(),
+            None => self.batch * self.positions(),
+        }
+    }
+
     fn is_kept(&self, at: usize) -> bool {
         self.kept.as_ref().is_none_or(|kept| kept.get(at).copied().unwrap_or(false))
     }

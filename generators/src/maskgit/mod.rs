@@ -12,10 +12,12 @@ mod bert;
 mod config;
 mod loss;
 mod model;
+mod presets;
 mod sampling;
 mod uvit;
 
 pub use config::{GuidanceDecay, MaskGitConfig, ModelType, SamplingConfig};
 pub use loss::{MaskedLoss, masked_loss};
-pub use model::{MaskGit, MaskGitNetwork, load, random};
+pub use presets::PRESETS;
+pub use model::{MaskGit, MaskGitNetwork, listing, load, random};
 pub use sampling::{Draws, RandomDraws, sample};

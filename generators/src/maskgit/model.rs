@@ -6,7 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use serde_json::Value;
 use tessera_layers::checkpoint::Weights;
-use tessera_layers::{ParamResult, ParamSource, Params, Trace, load_strict};
+use tessera_layers::{ParamResult, ParamSource, ParamSpec, Params, Trace, load_strict};
 use tessera_tokenizers::{Fingerprint, LoadError, TokenLayout, Tokens};
 
 use super::bert::Bert;
@@ -55,14 +55,24 @@ pub struct MaskGit {
 /// Old exports carry this index buffer; it holds no weight.
 const IGNORED: &str = "model.embeddings.position_ids";
 
+/// The tensors of a checkpoint, by released name and shape; allocates no weights.
+///
+/// # Errors
+/// Whatever the source of the parameters reports.
+pub fn listing(config: &MaskGitConfig) -> ParamResult<Vec<ParamSpec>> {
+    let source = ParamSource::listing();
+    MaskGitNetwork::new(&source.root(), config)?;
+    Ok(source.into_taken())
+}
+
 /// Loads a released generator: its configuration document and its weights.
 ///
 /// # Errors
 /// [`LoadError`] if the configuration does not fit or the tensors are not exactly those of the model.
 pub fn load(document: &Value, weights: &Weights, device: &Device) -> Result<MaskGit, LoadError> {
     let config = MaskGitConfig::from_value(document)?;
-    let make = |params: &Params| MaskGitNetwork::new(params, &config);
-    let (network, _) = load_strict(weights, &[IGNORED], device, make)?;
+    let make = |params: &Params| Ok(MaskGitNetwork::new(params, &config)?);
+    let (network, _, _) = load_strict::<_, LoadError>(weights, &[IGNORED], device, make)?;
     let sampling = SamplingConfig::from_value(document);
     Ok(MaskGit { network, sampling, device: device.clone(), config })
 }

@@ -6,7 +6,6 @@ use tessera_layers::{Init, ParamResult, Params, Trace};
 
 use super::decoder::{Decoded, as_grid};
 use super::{OneDPieceConfig, TitokDecoder, TitokEncoder};
-use crate::config::ConfigError;
 use crate::maskgit_vqgan::VqganDecoder;
 use crate::quantizers::VectorQuantizer;
 
@@ -32,7 +31,7 @@ impl OneDPieceNetwork {
     /// Takes every tensor of a released checkpoint.
     ///
     /// # Errors
-    /// A [`ConfigError`] or a checkpoint error, both as [`super::super::LoadError`].
+    /// [`crate::LoadError`] if the configuration does not fit together, or an error of the source of the parameters.
     pub fn new(params: &Params, config: &OneDPieceConfig) -> Result<Self, crate::LoadError> {
         config.check()?;
         Ok(Self::build(params, config, config.encoder()?, config.decoder()?)?)

@@ -109,7 +109,8 @@ impl VectorQuantizer {
                 }
             }
         }
-        let codebook = Tensor::from_data(data, &device).require_grad();
+        let codebook = Tensor::from_data(data, &device);
+        let codebook = if device.is_autodiff() { codebook.require_grad() } else { codebook };
         self.embedding = Param::initialized(self.embedding.id, codebook);
     }
 

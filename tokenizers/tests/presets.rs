@@ -1,0 +1,59 @@
+//! Every preset against the tensor list of its release.
+
+use std::collections::BTreeMap;
+
+use tessera_layers::checkpoint::TensorEntry;
+use tessera_tokenizers::ModelConfig;
+
+/// Name, released tensors, and the number of parameters as published.
+const RELEASES: [(&str, &str, usize); 10] = [
+    ("one-d-piece-s-256", include_str!("data/tensors/one-d-piece-s-256.json"), 83_871_247),
+    ("one-d-piece-b-256", include_str!("data/tensors/one-d-piece-b-256.json"), 205_256_463),
+    ("one-d-piece-l-256", include_str!("data/tensors/one-d-piece-l-256.json"), 641_742_863),
+    ("titok-s128", include_str!("data/tensors/titok-s128.json"), 83_674_639),
+    ("titok-b64", include_str!("data/tensors/titok-b64.json"), 204_814_095),
+    ("titok-l32", include_str!("data/tensors/titok-l32.json"), 641_054_735),
+    ("titok-bl64-vq8k", include_str!("data/tensors/titok-bl64-vq8k.json"), 390_016_148),
+    ("titok-bl128-vq8k", include_str!("data/tensors/titok-bl128-vq8k.json"), 390_179_988),
+    ("titok-sl256-vq8k", include_str!("data/tensors/titok-sl256-vq8k.json"), 330_260_884),
+    (
+        "maskgit-vqgan-imagenet-f16-256",
+        include_str!("data/tensors/maskgit-vqgan-imagenet-f16-256.json"),
+        54_515_587,
+    ),
+];
+
+fn released(list: &str) -> BTreeMap<String, Vec<usize>> {
+    serde_json::from_str(list).unwrap()
+}
+
+#[test]
+fn tensor_names_and_shapes_equal_the_release() {
+    for (name, list, parameters) in RELEASES {
+        let specs = ModelConfig::preset(name).unwrap().listing().unwrap();
+        let ours: BTreeMap<String, Vec<usize>> = specs.into_iter().map(|spec| (spec.name, spec.shape)).collect();
+        assert_eq!(ours, released(list), "{name}");
+        let counted: usize = ours.values().map(|shape| shape.iter().product::<usize>()).sum();
+        assert_eq!(counted, parameters, "{name}");
+    }
+    assert_eq!(ModelConfig::presets().collect::<Vec<_>>(), RELEASES.map(|(name, ..)| name));
+}
+
+#[test]
+fn weights_without_a_config_are_recognised_by_their_tensors() {
+    for (name, list, _) in RELEASES {
+        let mut found: Vec<TensorEntry> =
+            released(list).into_iter().map(|(name, shape)| TensorEntry { name, shape }).collect();
+        assert_eq!(ModelConfig::release_of(&found), Some(name));
+        found.pop();
+        assert_eq!(ModelConfig::release_of(&found), None);
+    }
+}
+
+#[test]
+fn a_configuration_survives_being_written() {
+    for name in ModelConfig::presets() {
+        let config = ModelConfig::preset(name).unwrap();
+        assert_eq!(ModelConfig::from_value(&config.to_value()).unwrap(), config, "{name}");
+    }
+}
