@@ -19,7 +19,9 @@ use clap::Parser;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use tessera_datasets::{Filter, Picture, flip_horizontal, image_folder, load_picture, random_crop, resize_shorter_edge};
+use tessera_datasets::{
+    Filter, Picture, flip_horizontal, image_folder, load_picture, random_crop, resize_shorter_edge,
+};
 use tessera_layers::ParamSpec;
 use tessera_layers::checkpoint::Weights;
 use tessera_tokenizers::one_d_piece::{self, OneDPieceConfig, OneDPieceNetwork, train};
@@ -61,8 +63,8 @@ fn config() -> OneDPieceConfig {
         finetune_decoder: false,
         is_legacy: false,
         num_latent_tokens: 64,
-        vit_enc_patch_size: 4,
-        vit_dec_patch_size: 4,
+        vit_enc_patch_size: 8,
+        vit_dec_patch_size: 8,
         vit_enc_width: Some(128),
         vit_enc_layers: Some(3),
         vit_enc_heads: Some(4),
@@ -206,7 +208,9 @@ struct Data {
 impl Data {
     fn load(options: &Options) -> Result<Self> {
         let mut photos = Vec::new();
-        for path in options.photos.iter().map(|folder| image_folder(folder, true)).collect::<Result<Vec<_>, _>>()?.concat() {
+        for path in
+            options.photos.iter().map(|folder| image_folder(folder, true)).collect::<Result<Vec<_>, _>>()?.concat()
+        {
             let photo = load_picture(&path, &Default::default())?;
             for edge in [768, 384, 192, 96] {
                 if photo.width().min(photo.height()) >= edge {

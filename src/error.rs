@@ -19,6 +19,16 @@ pub enum Error {
     /// A token file could not be read or written.
     #[error(transparent)]
     TokenFile(#[from] TokenFileError),
+    /// A picture with nothing to see in it.
+    #[error("the picture is {width}x{height} pixels: expected at least {least} on each side; enlarge it first")]
+    TooSmall {
+        /// Its width in pixels.
+        width: u32,
+        /// Its height in pixels.
+        height: u32,
+        /// What each side needs.
+        least: u32,
+    },
     /// The model makes no pictures.
     #[error("this model decodes to something else than pictures")]
     NoPictures,

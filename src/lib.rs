@@ -35,7 +35,7 @@ pub mod verify;
 
 pub use default_model::default_tokenizer;
 pub use error::Error;
-pub use pictures::{Framing, decode_tokens, encode_picture, framed, model_side};
+pub use pictures::{Framing, LEAST_SIDE, decode_tokens, encode_picture, framed, model_side};
 
 pub use tessera_datasets as datasets;
 pub use tessera_generators as generators;

@@ -22,6 +22,9 @@ const PIXELS_AT_ONCE: usize = 1 << 18;
 /// The side that models of any size are given.
 const FREE_SIDE: usize = 256;
 
+/// The shortest side of a picture that is encoded; below it there is nothing to see.
+pub const LEAST_SIDE: u32 = 8;
+
 /// The side of the square that a tokenizer works on.
 pub fn model_side(info: &TokenizerInfo) -> u32 {
     let side = match info.image_size {
@@ -34,8 +37,12 @@ pub fn model_side(info: &TokenizerInfo) -> u32 {
 /// The picture as the model gets to see it: the resized square, or the whole picture where it is tiled.
 ///
 /// # Errors
-/// [`Error::Dataset`] if an extreme aspect ratio cannot be resized.
+/// [`Error::TooSmall`] below [`LEAST_SIDE`], [`Error::Dataset`] if an extreme aspect ratio cannot be resized.
 pub fn framed(picture: &Picture, framing: Framing, info: &TokenizerInfo) -> Result<Picture, Error> {
+    let (width, height) = (picture.width(), picture.height());
+    if width.min(height) < LEAST_SIDE {
+        return Err(Error::TooSmall { width, height, least: LEAST_SIDE });
+    }
     match framing {
         Framing::Resize(filter) => Ok(Preprocess::square(model_side(info), filter).apply(picture)?),
         Framing::Tile => Ok(picture.clone()),
@@ -45,7 +52,7 @@ pub fn framed(picture: &Picture, framing: Framing, info: &TokenizerInfo) -> Resu
 /// Encodes a picture of any size. `progress` hears how many tiles are done.
 ///
 /// # Errors
-/// [`Error`] if the picture cannot be resized or cut, or the model fails.
+/// As [`framed`]; also if the picture cannot be cut, or the model fails.
 pub fn encode_picture(
     tokenizer: &dyn Tokenizer,
     picture: &Picture,
@@ -55,9 +62,10 @@ pub fn encode_picture(
 ) -> Result<TokenFile, Error> {
     let info = tokenizer.info();
     let side = model_side(info);
+    let seen = framed(picture, framing, info)?;
     let (tiles, tile) = match framing {
-        Framing::Resize(_) => (vec![framed(picture, framing, info)?], None),
-        Framing::Tile => (TileGrid::new(picture.width(), picture.height(), side)?.split(picture)?, Some(side)),
+        Framing::Resize(_) => (vec![seen], None),
+        Framing::Tile => (TileGrid::new(seen.width(), seen.height(), side)?.split(&seen)?, Some(side)),
     };
     let mut ids = Vec::new();
     let mut layout = info.layout.clone();
@@ -69,8 +77,8 @@ pub fn encode_picture(
         done += tiles.len();
         progress(done);
     }
-    let tokens = Tokens::new(ids, tiles.len(), layout, info.vocab.clone(), info.fingerprint)
-        .map_err(TokenizerError::from)?;
+    let tokens =
+        Tokens::new(ids, tiles.len(), layout, info.vocab.clone(), info.fingerprint).map_err(TokenizerError::from)?;
     Ok(TokenFile::new(tokens).with_picture(PictureInfo { width: picture.width(), height: picture.height(), tile }))
 }
 

@@ -60,7 +60,8 @@ fn a_deviation_and_an_uncovered_requirement_fail() {
     let path = folder.path().join("case.json");
     let text = std::fs::read_to_string(&path).unwrap();
 
-    std::fs::write(&path, text.replace("\"atol\": 0.0002", "\"atol\": 0").replace("\"rtol\": 0.001", "\"rtol\": 0")).unwrap();
+    std::fs::write(&path, text.replace("\"atol\": 0.0002", "\"atol\": 0").replace("\"rtol\": 0.001", "\"rtol\": 0"))
+        .unwrap();
     let report = verify(&Case::open(folder.path()).unwrap(), &device).unwrap();
     assert!(!report.passed && report.tensors.iter().any(|line| line.outcome == Outcome::Failed));
 

@@ -23,11 +23,7 @@ impl Canvas {
     /// A white surface; the errors of [`Picture::filled`].
     pub(crate) fn new(width: u32, height: u32) -> Result<Self> {
         let pixels = checked_pixels(width, height, "a contact sheet")?;
-        Ok(Self {
-            width,
-            height,
-            rgb: vec![PAPER; pixels * 3],
-        })
+        Ok(Self { width, height, rgb: vec![PAPER; pixels * 3] })
     }
 
     /// Draws `picture` with its corner at (`left`, `top`), each pixel as a square of `factor` x `factor`.
@@ -36,15 +32,9 @@ impl Canvas {
         let rows = picture.rgb().chunks_exact(picture.stride());
         let tall = rows.flat_map(|row| std::iter::repeat_n(row, repeat));
         for (target, row) in self.rows_below(top).zip(tall) {
-            let wide = row
-                .as_chunks::<3>()
-                .0
-                .iter()
-                .flat_map(|colour| std::iter::repeat_n(colour, repeat));
+            let wide = row.as_chunks::<3>().0.iter().flat_map(|colour| std::iter::repeat_n(colour, repeat));
             let pixels = target.as_chunks_mut::<3>().0.iter_mut().skip(left as usize);
-            pixels
-                .zip(wide)
-                .for_each(|(pixel, colour)| *pixel = *colour);
+            pixels.zip(wide).for_each(|(pixel, colour)| *pixel = *colour);
         }
     }
 
@@ -53,15 +43,10 @@ impl Canvas {
         let glyphs: Vec<[u8; 8]> = text.chars().map(glyph).collect();
         for (line, target) in (0..8).zip(self.rows_below(top)) {
             // In each byte of a glyph the lowest bit is the leftmost pixel.
-            let bits = glyphs
-                .iter()
-                .filter_map(|glyph| glyph.get(line))
-                .flat_map(|&byte| (0..8).map(move |x| byte >> x & 1));
+            let bits =
+                glyphs.iter().filter_map(|glyph| glyph.get(line)).flat_map(|&byte| (0..8).map(move |x| byte >> x & 1));
             let pixels = target.as_chunks_mut::<3>().0.iter_mut().skip(left as usize);
-            pixels
-                .zip(bits)
-                .filter(|(_, bit)| *bit == 1)
-                .for_each(|(pixel, _)| *pixel = [INK; 3]);
+            pixels.zip(bits).filter(|(_, bit)| *bit == 1).for_each(|(pixel, _)| *pixel = [INK; 3]);
         }
     }
 
@@ -71,22 +56,12 @@ impl Canvas {
     }
 
     fn rows_below(&mut self, top: u32) -> impl Iterator<Item = &mut [u8]> {
-        self.rgb
-            .chunks_exact_mut(self.width as usize * 3)
-            .skip(top as usize)
+        self.rgb.chunks_exact_mut(self.width as usize * 3).skip(top as usize)
     }
 }
 
 fn glyph(character: char) -> [u8; 8] {
-    let fonts = || {
-        BASIC_FONTS
-            .get(character)
-            .or_else(|| LATIN_FONTS.get(character))
-            .or_else(|| GREEK_FONTS.get(character))
-    };
-    if character.is_control() {
-        MISSING
-    } else {
-        fonts().unwrap_or(MISSING)
-    }
+    let fonts =
+        || BASIC_FONTS.get(character).or_else(|| LATIN_FONTS.get(character)).or_else(|| GREEK_FONTS.get(character));
+    if character.is_control() { MISSING } else { fonts().unwrap_or(MISSING) }
 }

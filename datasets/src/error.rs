@@ -13,9 +13,7 @@ pub type Result<T> = std::result::Result<T, DatasetError>;
 #[non_exhaustive]
 pub enum DatasetError {
     /// The path does not exist.
-    #[error(
-        "expected a file or folder at {path:?}, found nothing there; check the path for a typo"
-    )]
+    #[error("expected a file or folder at {path:?}, found nothing there; check the path for a typo")]
     NotFound {
         /// The path as given.
         path: PathBuf,
@@ -63,9 +61,7 @@ pub enum DatasetError {
         name: String,
     },
     /// The content is no image at all, whatever the file name says.
-    #[error(
-        "expected a PNG, JPEG or WebP image in {name:?}, found {found}; the content decides, not the file name"
-    )]
+    #[error("expected a PNG, JPEG or WebP image in {name:?}, found {found}; the content decides, not the file name")]
     NotAnImage {
         /// Name of the input.
         name: String,
@@ -73,9 +69,7 @@ pub enum DatasetError {
         found: &'static str,
     },
     /// An image format that this crate does not decode.
-    #[error(
-        "expected a PNG, JPEG or WebP image in {name:?}, found the format {format}; convert it to PNG first"
-    )]
+    #[error("expected a PNG, JPEG or WebP image in {name:?}, found the format {format}; convert it to PNG first")]
     UnsupportedFormat {
         /// Name of the input.
         name: String,
@@ -114,9 +108,7 @@ pub enum DatasetError {
         format: &'static str,
     },
     /// The file is long enough but its content contradicts itself.
-    #[error(
-        "expected a valid {format} image in {name:?}, found damaged data ({reason}); fetch or export it again"
-    )]
+    #[error("expected a valid {format} image in {name:?}, found damaged data ({reason}); fetch or export it again")]
     Damaged {
         /// Name of the input.
         name: String,
@@ -140,9 +132,7 @@ pub enum DatasetError {
         limit: u64,
     },
     /// A side that a resize step would read or make is over [`crate::MAX_RESIZE_SIDE`].
-    #[error(
-        "expected sides of at most {limit} pixels to resize, found {side}; cut the picture into pieces first"
-    )]
+    #[error("expected sides of at most {limit} pixels to resize, found {side}; cut the picture into pieces first")]
     SideTooLong {
         /// The side in pixels.
         side: u32,
@@ -203,9 +193,7 @@ pub enum DatasetError {
         top: u32,
     },
     /// The number of tiles does not belong to the grid.
-    #[error(
-        "expected {expected} tiles for this grid, found {found}; pass every tile once, row by row"
-    )]
+    #[error("expected {expected} tiles for this grid, found {found}; pass every tile once, row by row")]
     TileCount {
         /// Tiles of the grid.
         expected: usize,
@@ -216,9 +204,7 @@ pub enum DatasetError {
     #[error("expected at least one picture on the sheet, found none; add one with `Sheet::push`")]
     EmptySheet,
     /// The folder of a file to be written does not exist.
-    #[error(
-        "expected the folder {folder:?} to write {path:?} into, found none; create the folder first"
-    )]
+    #[error("expected the folder {folder:?} to write {path:?} into, found none; create the folder first")]
     NoSuchFolder {
         /// The missing folder.
         folder: PathBuf,
@@ -234,17 +220,13 @@ pub enum DatasetError {
         path: PathBuf,
     },
     /// The file to be replaced is marked read-only.
-    #[error(
-        "expected to replace {path:?}, found it marked read-only; make it writable or choose another name"
-    )]
+    #[error("expected to replace {path:?}, found it marked read-only; make it writable or choose another name")]
     ReadOnly {
         /// The path as given.
         path: PathBuf,
     },
     /// No room left, or the user's quota is used up.
-    #[error(
-        "expected room on the disk for {path:?}, the system reported {kind:?}; free some space and try again"
-    )]
+    #[error("expected room on the disk for {path:?}, the system reported {kind:?}; free some space and try again")]
     DiskFull {
         /// The file that was to be written.
         path: PathBuf,
@@ -282,12 +264,10 @@ impl DatasetError {
     pub(crate) fn writing(path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
         match source.kind() {
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                Self::PermissionDenied { path }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::PermissionDenied { path },
+            kind @ (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge) => {
+                Self::DiskFull { path, kind }
             }
-            kind @ (io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::FileTooLarge) => Self::DiskFull { path, kind },
             kind => Self::Write { path, kind, source },
         }
     }

@@ -13,11 +13,7 @@ pub(crate) fn flatten(decoded: DynamicImage, background: [u8; 3]) -> RgbImage {
     let [under_red, under_green, under_blue] = background;
     RgbImage::from_fn(width, height, |x, y| {
         let [red, green, blue, alpha] = rgba.get_pixel(x, y).0;
-        image::Rgb([
-            over(red, under_red, alpha),
-            over(green, under_green, alpha),
-            over(blue, under_blue, alpha),
-        ])
+        image::Rgb([over(red, under_red, alpha), over(green, under_green, alpha), over(blue, under_blue, alpha)])
     })
 }
 
@@ -26,18 +22,12 @@ fn narrow_channels(decoded: DynamicImage) -> DynamicImage {
     let (width, height) = (decoded.width(), decoded.height());
     let all = |values: Vec<u16>| values.into_iter().map(narrow).collect::<Vec<u8>>();
     let image = match decoded {
-        DynamicImage::ImageLuma16(it) => {
-            GrayImage::from_raw(width, height, all(it.into_raw())).map(DynamicImage::from)
-        }
+        DynamicImage::ImageLuma16(it) => GrayImage::from_raw(width, height, all(it.into_raw())).map(DynamicImage::from),
         DynamicImage::ImageLumaA16(it) => {
             GrayAlphaImage::from_raw(width, height, all(it.into_raw())).map(DynamicImage::from)
         }
-        DynamicImage::ImageRgb16(it) => {
-            RgbImage::from_raw(width, height, all(it.into_raw())).map(DynamicImage::from)
-        }
-        DynamicImage::ImageRgba16(it) => {
-            RgbaImage::from_raw(width, height, all(it.into_raw())).map(DynamicImage::from)
-        }
+        DynamicImage::ImageRgb16(it) => RgbImage::from_raw(width, height, all(it.into_raw())).map(DynamicImage::from),
+        DynamicImage::ImageRgba16(it) => RgbaImage::from_raw(width, height, all(it.into_raw())).map(DynamicImage::from),
         other => Some(other),
     };
     // `None` cannot happen: each buffer comes from an image of this very size.
@@ -74,11 +64,7 @@ mod tests {
             for alpha in 0..=u8::MAX {
                 let (c, a) = (f64::from(colour), f64::from(alpha));
                 let exact = (c * a + 77.0 * (255.0 - a)) / 255.0;
-                assert_eq!(
-                    f64::from(over(colour, 77, alpha)),
-                    exact.round(),
-                    "{colour} {alpha}"
-                );
+                assert_eq!(f64::from(over(colour, 77, alpha)), exact.round(), "{colour} {alpha}");
             }
         }
     }

@@ -43,9 +43,5 @@ pub fn image_folder(folder: impl AsRef<Path>, recursive: bool) -> Result<Vec<Pat
 
 fn has_image_extension(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|found| {
-        EXTENSIONS
-            .iter()
-            .any(|known| found.eq_ignore_ascii_case(known))
-    })
+    extension.is_some_and(|found| EXTENSIONS.iter().any(|known| found.eq_ignore_ascii_case(known)))
 }

@@ -76,23 +76,13 @@ mod tests {
     #[test]
     fn the_end_marker_inside_a_segment_does_not_count() {
         // An application segment holding a whole thumbnail with its own end marker.
-        let facts = with(&[
-            0xFF, 0xE1, 0, 6, 0xFF, 0xD8, 0xFF, 0xD9, 0xFF, 0xDA, 0, 2, 1, 2,
-        ]);
-        assert_eq!(
-            facts,
-            JpegFacts {
-                components: Some(4),
-                complete: false
-            }
-        );
+        let facts = with(&[0xFF, 0xE1, 0, 6, 0xFF, 0xD8, 0xFF, 0xD9, 0xFF, 0xDA, 0, 2, 1, 2]);
+        assert_eq!(facts, JpegFacts { components: Some(4), complete: false });
     }
 
     #[test]
     fn stuffed_bytes_restarts_and_fill_bytes_are_passed() {
-        let facts = with(&[
-            0xFF, 0xDA, 0, 2, 7, 0xFF, 0, 0xD9, 0xFF, 0xD0, 9, 0xFF, 0xFF, 0xD9,
-        ]);
+        let facts = with(&[0xFF, 0xDA, 0, 2, 7, 0xFF, 0, 0xD9, 0xFF, 0xD0, 9, 0xFF, 0xFF, 0xD9]);
         assert!(facts.complete);
     }
 

@@ -68,9 +68,7 @@ pub use resize::{Filter, resize, resize_planar_torch};
 pub use save::{save_png, write_atomically};
 pub use sheet::Sheet;
 pub use tiles::TileGrid;
-pub use transform::{
-    center_crop, crop, flip_horizontal, random_crop, resize_shorter_edge, shorter_edge_size,
-};
+pub use transform::{center_crop, crop, flip_horizontal, random_crop, resize_shorter_edge, shorter_edge_size};
 
 /// The most pixels that any picture made by this crate may have (268,435,456, for example 16384x16384).
 ///

@@ -39,11 +39,7 @@ pub struct LoadOptions {
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        Self {
-            background: [255; 3],
-            max_pixels: crate::MAX_PIXELS,
-            cmyk: Cmyk::default(),
-        }
+        Self { background: [255; 3], max_pixels: crate::MAX_PIXELS, cmyk: Cmyk::default() }
     }
 }
 
@@ -65,20 +61,13 @@ pub fn load_picture(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Pic
     let name = path.display().to_string();
     let mut file = File::open(path).map_err(reading)?;
     if file.metadata().map_err(reading)?.is_dir() {
-        return Err(DatasetError::IsFolder {
-            path: path.to_path_buf(),
-        });
+        return Err(DatasetError::IsFolder { path: path.to_path_buf() });
     }
     // Judge the head first: a wrong file of many gigabytes is refused without being read.
     let mut bytes = Vec::new();
-    file.by_ref()
-        .take(HEAD as u64)
-        .read_to_end(&mut bytes)
-        .map_err(reading)?;
+    file.by_ref().take(HEAD as u64).read_to_end(&mut bytes).map_err(reading)?;
     known_codec(&bytes, &name)?;
-    file.take(options.max_bytes())
-        .read_to_end(&mut bytes)
-        .map_err(reading)?;
+    file.take(options.max_bytes()).read_to_end(&mut bytes).map_err(reading)?;
     decode_picture(&bytes, &name, options)
 }
 
@@ -107,9 +96,7 @@ pub fn decode_picture(bytes: &[u8], name: &str, options: &LoadOptions) -> Result
     let mut decoder = reader.into_decoder().map_err(failed)?;
     check_size(decoder.dimensions(), options, name)?;
     // Broken metadata is no reason to lose the picture: it then counts as upright.
-    let orientation = decoder
-        .orientation()
-        .unwrap_or(image::metadata::Orientation::NoTransforms);
+    let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
 
     let decoded = DynamicImage::from_decoder(decoder).map_err(failed)?;
     let mut upright = DynamicImage::ImageRgb8(flatten(decoded, options.background));
@@ -126,48 +113,26 @@ fn known_codec(bytes: &[u8], name: &str) -> Result<Codec> {
     }
     match sniff(bytes) {
         Content::Known(codec) => Ok(codec),
-        Content::OtherImage(format) => Err(DatasetError::UnsupportedFormat {
-            name: name(),
-            format,
-        }),
-        Content::NoImage(found) => Err(DatasetError::NotAnImage {
-            name: name(),
-            found,
-        }),
+        Content::OtherImage(format) => Err(DatasetError::UnsupportedFormat { name: name(), format }),
+        Content::NoImage(found) => Err(DatasetError::NotAnImage { name: name(), found }),
     }
 }
 
 /// Finds what the decoders would pass over: cut-off JPEG and WebP files, CMYK.
 fn check_container(codec: Codec, bytes: &[u8], name: &str, options: &LoadOptions) -> Result<()> {
-    let truncated = || DatasetError::Truncated {
-        name: name.to_owned(),
-        format: codec.name(),
-    };
+    let truncated = || DatasetError::Truncated { name: name.to_owned(), format: codec.name() };
     match codec {
         Codec::Jpeg => {
             let facts = jpeg_scan::scan(bytes);
             if facts.components == Some(4) && options.cmyk == Cmyk::Refuse {
-                return Err(DatasetError::CmykJpeg {
-                    name: name.to_owned(),
-                });
+                return Err(DatasetError::CmykJpeg { name: name.to_owned() });
             }
-            if facts.complete {
-                Ok(())
-            } else {
-                Err(truncated())
-            }
+            if facts.complete { Ok(()) } else { Err(truncated()) }
         }
         Codec::WebP => {
             // RIFF states the length of what follows its first eight bytes.
-            let stated = bytes
-                .get(4..8)
-                .and_then(|field| field.try_into().ok())
-                .map_or(0, u32::from_le_bytes);
-            if u64::from(stated) + 8 > bytes.len() as u64 {
-                Err(truncated())
-            } else {
-                Ok(())
-            }
+            let stated = bytes.get(4..8).and_then(|field| field.try_into().ok()).map_or(0, u32::from_le_bytes);
+            if u64::from(stated) + 8 > bytes.len() as u64 { Err(truncated()) } else { Ok(()) }
         }
         // The PNG decoder refuses enormous sizes with a message about memory; the header says it better.
         Codec::Png => png_size(bytes).map_or(Ok(()), |size| check_size(size, options, name)),
@@ -180,10 +145,7 @@ fn png_size(bytes: &[u8]) -> Option<(u32, u32)> {
     if field(12)? != b"IHDR" {
         return None;
     }
-    Some((
-        u32::from_be_bytes(*field(16)?),
-        u32::from_be_bytes(*field(20)?),
-    ))
+    Some((u32::from_be_bytes(*field(16)?), u32::from_be_bytes(*field(20)?)))
 }
 
 /// Refuses more pixels than the options allow.
@@ -200,34 +162,20 @@ fn check_size((width, height): (u32, u32), options: &LoadOptions, name: &str) ->
 }
 
 /// Sorts the decoder's errors into ours.
-fn decoding_error(
-    error: image::ImageError,
-    codec: Codec,
-    name: &str,
-    options: &LoadOptions,
-) -> DatasetError {
+fn decoding_error(error: image::ImageError, codec: Codec, name: &str, options: &LoadOptions) -> DatasetError {
     let (name, format) = (name.to_owned(), codec.name());
     match error {
         image::ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             DatasetError::Truncated { name, format }
         }
-        image::ImageError::Unsupported(error) => DatasetError::UnsupportedFeature {
-            name,
-            format,
-            reason: error.to_string(),
-        },
+        image::ImageError::Unsupported(error) => {
+            DatasetError::UnsupportedFeature { name, format, reason: error.to_string() }
+        }
         image::ImageError::Limits(_) => DatasetError::Damaged {
             name,
             format,
-            reason: format!(
-                "it asks for more than the {} bytes granted",
-                options.max_bytes()
-            ),
+            reason: format!("it asks for more than the {} bytes granted", options.max_bytes()),
         },
-        other => DatasetError::Damaged {
-            name,
-            format,
-            reason: other.to_string(),
-        },
+        other => DatasetError::Damaged { name, format, reason: other.to_string() },
     }
 }

@@ -35,11 +35,7 @@ impl Picture {
     /// [`DatasetError::Zero`] for an empty side, [`DatasetError::TooLarge`] over [`crate::MAX_PIXELS`] pixels.
     pub fn filled(width: u32, height: u32, colour: [u8; 3]) -> Result<Self> {
         let pixels = checked_pixels(width, height, "a filled picture")?;
-        Ok(Self {
-            width,
-            height,
-            rgb: colour.repeat(pixels),
-        })
+        Ok(Self { width, height, rgb: colour.repeat(pixels) })
     }
 
     /// For callers inside the crate that computed `rgb` from `width` and `height` themselves.
@@ -86,13 +82,7 @@ impl Picture {
     pub fn to_planar_f32(&self) -> Vec<f32> {
         let mut planar = Vec::with_capacity(self.rgb.len());
         for channel in 0..3 {
-            planar.extend(
-                self.rgb
-                    .iter()
-                    .skip(channel)
-                    .step_by(3)
-                    .map(|&byte| f32::from(byte) / 255.0),
-            );
+            planar.extend(self.rgb.iter().skip(channel).step_by(3).map(|&byte| f32::from(byte) / 255.0));
         }
         planar
     }
@@ -131,12 +121,7 @@ pub fn psnr(a: &Picture, b: &Picture) -> Result<f64> {
             height: b.height,
         });
     }
-    let squares: u64 = a
-        .rgb
-        .iter()
-        .zip(&b.rgb)
-        .map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2))
-        .sum();
+    let squares: u64 = a.rgb.iter().zip(&b.rgb).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2)).sum();
     if squares == 0 {
         return Ok(f64::INFINITY);
     }
@@ -155,16 +140,7 @@ pub(crate) fn check_length(width: u32, height: u32, found: usize) -> Result<()> 
     // Three times the product of two u32 may exceed u64; such a length cannot be found in memory.
     let expected = (u64::from(width) * u64::from(height)).saturating_mul(3);
     let found = found as u64;
-    if expected == found {
-        Ok(())
-    } else {
-        Err(DatasetError::WrongLength {
-            width,
-            height,
-            expected,
-            found,
-        })
-    }
+    if expected == found { Ok(()) } else { Err(DatasetError::WrongLength { width, height, expected, found }) }
 }
 
 /// Refuses empty sides.

@@ -20,20 +20,12 @@ impl Planar {
     /// [`crate::DatasetError::Zero`] for an empty side, [`crate::DatasetError::WrongLength`] if the length does not fit.
     pub fn new(values: Vec<f32>, height: u32, width: u32) -> Result<Self> {
         check_length(width, height, values.len())?;
-        Ok(Self {
-            height,
-            width,
-            values,
-        })
+        Ok(Self { height, width, values })
     }
 
     /// The planes of a picture, see [`Picture::to_planar_f32`].
     pub fn from_picture(picture: &Picture) -> Self {
-        Self {
-            height: picture.height(),
-            width: picture.width(),
-            values: picture.to_planar_f32(),
-        }
+        Self { height: picture.height(), width: picture.width(), values: picture.to_planar_f32() }
     }
 
     /// Back to 8 bits, see [`Picture::from_planar_f32`].

@@ -4,9 +4,7 @@ use crate::error::Result;
 use crate::picture::Picture;
 use crate::planar::Planar;
 use crate::resize::{Filter, resize_planar_torch};
-use crate::transform::{
-    center_crop, centred, check_window, resize_shorter_edge, shorter_edge_size,
-};
+use crate::transform::{center_crop, centred, check_window, resize_shorter_edge, shorter_edge_size};
 
 /// What the resize step computes with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -34,12 +32,7 @@ pub struct Preprocess {
 impl Preprocess {
     /// Resize to the shorter edge `size` and crop `size` x `size`, in [`ResizeMode::Pillow`].
     pub fn square(size: u32, filter: Filter) -> Self {
-        Self {
-            resize_shorter_edge: Some(size),
-            crop: Some(size),
-            filter,
-            mode: ResizeMode::Pillow,
-        }
+        Self { resize_shorter_edge: Some(size), crop: Some(size), filter, mode: ResizeMode::Pillow }
     }
 
     /// The same preparation in another mode.
@@ -75,8 +68,7 @@ impl Preprocess {
             return Ok(Planar::from_picture(&self.apply(picture)?));
         };
         let (width, height) = shorter_edge_size(picture.width(), picture.height(), size)?;
-        let resized =
-            resize_planar_torch(&Planar::from_picture(picture), height, width, self.filter)?;
+        let resized = resize_planar_torch(&Planar::from_picture(picture), height, width, self.filter)?;
         match self.crop {
             Some(size) => center_crop_planar(&resized, size),
             None => Ok(resized),
@@ -86,26 +78,12 @@ impl Preprocess {
 
 /// [`center_crop`] for planes.
 fn center_crop_planar(planar: &Planar, size: u32) -> Result<Planar> {
-    let (left, top) = (
-        centred(planar.width(), size),
-        centred(planar.height(), size),
-    );
+    let (left, top) = (centred(planar.width(), size), centred(planar.height(), size));
     check_window((planar.width(), planar.height()), (left, top), (size, size))?;
     let columns = left as usize..left as usize + size as usize;
     let stride = planar.width() as usize;
-    let planes = planar
-        .values()
-        .chunks_exact(stride * planar.height() as usize);
-    let rows = planes.flat_map(|plane| {
-        plane
-            .chunks_exact(stride)
-            .skip(top as usize)
-            .take(size as usize)
-    });
-    let values = rows
-        .filter_map(|row| row.get(columns.clone()))
-        .flatten()
-        .copied()
-        .collect();
+    let planes = planar.values().chunks_exact(stride * planar.height() as usize);
+    let rows = planes.flat_map(|plane| plane.chunks_exact(stride).skip(top as usize).take(size as usize));
+    let values = rows.filter_map(|row| row.get(columns.clone())).flatten().copied().collect();
     Planar::new(values, size, size)
 }

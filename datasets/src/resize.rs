@@ -21,15 +21,10 @@ fn check_request(from: (u32, u32), to: (u32, u32)) -> Result<()> {
     checked_pixels(to.0, to.1, "a resized picture")?;
     // After the first pass the picture has its new width and still its old height.
     checked_pixels(to.0, from.1, "the intermediate picture of a resize")?;
-    let changed = [(from.0, to.0), (from.1, to.1)]
-        .into_iter()
-        .filter(|(a, b)| a != b);
+    let changed = [(from.0, to.0), (from.1, to.1)].into_iter().filter(|(a, b)| a != b);
     let longest = changed.map(|(a, b)| a.max(b)).max().unwrap_or(0);
     if longest > crate::MAX_RESIZE_SIDE {
-        return Err(DatasetError::SideTooLong {
-            side: longest,
-            limit: crate::MAX_RESIZE_SIDE,
-        });
+        return Err(DatasetError::SideTooLong { side: longest, limit: crate::MAX_RESIZE_SIDE });
     }
     Ok(())
 }

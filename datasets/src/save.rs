@@ -18,12 +18,12 @@ use crate::picture::Picture;
 pub fn save_png(path: impl AsRef<Path>, picture: &Picture) -> Result<()> {
     write_atomically(path, |writer| {
         let (width, height) = (picture.width(), picture.height());
-        PngEncoder::new(writer)
-            .write_image(picture.rgb(), width, height, image::ExtendedColorType::Rgb8)
-            .map_err(|error| match error {
+        PngEncoder::new(writer).write_image(picture.rgb(), width, height, image::ExtendedColorType::Rgb8).map_err(
+            |error| match error {
                 image::ImageError::IoError(error) => error,
                 other => io::Error::other(other),
-            })
+            },
+        )
     })
 }
 
@@ -46,17 +46,11 @@ pub fn write_atomically(
     let folder = folder_of(path)?;
     let existing = fs::symlink_metadata(path).ok();
     if existing.as_ref().is_some_and(fs::Metadata::is_dir) {
-        return Err(DatasetError::NotAFileName {
-            path: path.to_path_buf(),
-        });
+        return Err(DatasetError::NotAFileName { path: path.to_path_buf() });
     }
-    let permissions = existing
-        .filter(fs::Metadata::is_file)
-        .map(|metadata| metadata.permissions());
+    let permissions = existing.filter(fs::Metadata::is_file).map(|metadata| metadata.permissions());
     if permissions.as_ref().is_some_and(fs::Permissions::readonly) {
-        return Err(DatasetError::ReadOnly {
-            path: path.to_path_buf(),
-        });
+        return Err(DatasetError::ReadOnly { path: path.to_path_buf() });
     }
 
     let (file, temporary) = create_temporary(&folder, path)?;
@@ -71,18 +65,14 @@ pub fn write_atomically(
     temporary.rename_to(path).map_err(failed)?;
     // Makes the rename itself durable where folders can be synchronised; the content is safe in any case.
     #[cfg(unix)]
-    File::open(&folder)
-        .and_then(|folder| folder.sync_all())
-        .ok();
+    File::open(&folder).and_then(|folder| folder.sync_all()).ok();
     Ok(())
 }
 
 /// The folder that will hold `path`, checked to exist.
 fn folder_of(path: &Path) -> Result<PathBuf> {
     if path.file_name().is_none() {
-        return Err(DatasetError::NotAFileName {
-            path: path.to_path_buf(),
-        });
+        return Err(DatasetError::NotAFileName { path: path.to_path_buf() });
     }
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
@@ -91,10 +81,9 @@ fn folder_of(path: &Path) -> Result<PathBuf> {
     match fs::metadata(&folder) {
         Ok(metadata) if metadata.is_dir() => Ok(folder),
         Ok(_) => Err(DatasetError::NotAFolder { path: folder }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(DatasetError::NoSuchFolder {
-            folder,
-            path: path.to_path_buf(),
-        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(DatasetError::NoSuchFolder { folder, path: path.to_path_buf() })
+        }
         Err(error) => Err(DatasetError::writing(&folder, error)),
     }
 }
@@ -106,19 +95,9 @@ fn create_temporary(folder: &Path, path: &Path) -> Result<(File, Temporary)> {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         // Independent of the target's name, which may be as long as the file system allows already.
         let temporary = folder.join(format!(".tessera-{}-{number}.tmp", std::process::id()));
-        match OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&temporary)
-        {
+        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
             Ok(file) => {
-                return Ok((
-                    file,
-                    Temporary {
-                        path: temporary,
-                        renamed: false,
-                    },
-                ));
+                return Ok((file, Temporary { path: temporary, renamed: false }));
             }
             // Left behind by a killed process that had the same id: take the next number.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

@@ -45,11 +45,7 @@ struct Placed<'a> {
 impl Sheet {
     /// An empty sheet: pictures enlarged to at most 128 pixels, rows of at most 1600 pixels.
     pub fn new() -> Self {
-        Self {
-            cells: Vec::new(),
-            cell_side: 128,
-            max_width: 1600,
-        }
+        Self { cells: Vec::new(), cell_side: 128, max_width: 1600 }
     }
 
     /// Enlarges each picture by the largest whole factor that keeps its longer side within `pixels`; larger pictures are
@@ -67,10 +63,7 @@ impl Sheet {
 
     /// Adds a picture with the lines of text below it. ASCII, Latin-1 and Greek letters are drawn, others as a box.
     pub fn push<S: AsRef<str>>(mut self, picture: Picture, lines: &[S]) -> Self {
-        self.cells.push((
-            picture,
-            lines.iter().map(|line| line.as_ref().to_owned()).collect(),
-        ));
+        self.cells.push((picture, lines.iter().map(|line| line.as_ref().to_owned()).collect()));
         self
     }
 
@@ -86,9 +79,7 @@ impl Sheet {
         let mut canvas = Canvas::new(width, height)?;
         for cell in placed {
             canvas.place(cell.picture, cell.left, cell.top, cell.factor);
-            let below = cell
-                .top
-                .saturating_add(cell.factor * cell.picture.height() + GLYPH / 2);
+            let below = cell.top.saturating_add(cell.factor * cell.picture.height() + GLYPH / 2);
             for (line, top) in cell.lines.iter().zip((below..).step_by(LINE as usize)) {
                 canvas.write(line, cell.left, top);
             }
@@ -102,41 +93,22 @@ impl Sheet {
         let (mut left, mut top, mut width, mut row_height) = (GAP, GAP, 0, 0);
         for (picture, labels) in &self.cells {
             let factor = (self.cell_side / picture.width().max(picture.height())).max(1);
-            let longest = labels
-                .iter()
-                .map(|line| line.chars().count())
-                .max()
-                .unwrap_or(0);
+            let longest = labels.iter().map(|line| line.chars().count()).max().unwrap_or(0);
             let text_width = longest.min(LABEL_CHARACTERS) as u32 * GLYPH;
             let cell_width = (factor * picture.width()).max(text_width);
             let lines = wrap(labels, (cell_width / GLYPH).max(1) as usize);
-            let text_height = u32::try_from(lines.len())
-                .unwrap_or(u32::MAX)
-                .saturating_mul(LINE);
-            let cell_height = (factor * picture.height())
-                .saturating_add(GLYPH / 2)
-                .saturating_add(text_height);
+            let text_height = u32::try_from(lines.len()).unwrap_or(u32::MAX).saturating_mul(LINE);
+            let cell_height = (factor * picture.height()).saturating_add(GLYPH / 2).saturating_add(text_height);
             let right = left.saturating_add(cell_width).saturating_add(GAP);
             if right > self.max_width && left > GAP {
-                (left, top, row_height) =
-                    (GAP, top.saturating_add(row_height).saturating_add(GAP), 0);
+                (left, top, row_height) = (GAP, top.saturating_add(row_height).saturating_add(GAP), 0);
             }
-            placed.push(Placed {
-                picture,
-                factor,
-                lines,
-                left,
-                top,
-            });
+            placed.push(Placed { picture, factor, lines, left, top });
             left = left.saturating_add(cell_width).saturating_add(GAP);
             width = width.max(left);
             row_height = row_height.max(cell_height);
         }
-        (
-            placed,
-            width,
-            top.saturating_add(row_height).saturating_add(GAP),
-        )
+        (placed, width, top.saturating_add(row_height).saturating_add(GAP))
     }
 }
 
@@ -148,11 +120,7 @@ fn wrap(labels: &[String], columns: usize) -> Vec<String> {
         if characters.is_empty() {
             lines.push(String::new());
         }
-        lines.extend(
-            characters
-                .chunks(columns)
-                .map(|part| part.iter().collect::<String>()),
-        );
+        lines.extend(characters.chunks(columns).map(|part| part.iter().collect::<String>()));
     }
     lines
 }

@@ -52,10 +52,7 @@ const AT_START: [(&[u8], Content); 19] = [
     (b"MM\0*", Content::OtherImage("TIFF")),
     (b"\0\0\0\x0cJXL \r\n\x87\n", Content::OtherImage("JPEG XL")),
     (b"\xff\x0a", Content::OtherImage("JPEG XL")),
-    (
-        b"\0\0\0\x0cjP  \r\n\x87\n",
-        Content::OtherImage("JPEG 2000"),
-    ),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", Content::OtherImage("JPEG 2000")),
     (b"\xff\x4f\xff\x51", Content::OtherImage("JPEG 2000")),
     (b"\0\0\x01\0", Content::OtherImage("ICO")),
     (b"v/1\x01", Content::OtherImage("OpenEXR")),
@@ -70,18 +67,13 @@ const AT_START: [(&[u8], Content); 19] = [
 
 /// Judges the first bytes of a file; [`HEAD`] of them are enough, fewer are allowed.
 pub(crate) fn sniff(head: &[u8]) -> Content {
-    if let Some((_, content)) = AT_START
-        .iter()
-        .find(|(signature, _)| head.starts_with(signature))
-    {
+    if let Some((_, content)) = AT_START.iter().find(|(signature, _)| head.starts_with(signature)) {
         return *content;
     }
     match (head.get(..4), head.get(4..8), head.get(8..12)) {
         (Some(b"RIFF"), _, Some(b"WEBP")) => Content::Known(Codec::WebP),
         (_, Some(b"ftyp"), Some(b"avif" | b"avis")) => Content::OtherImage("AVIF"),
-        (_, Some(b"ftyp"), Some(b"heic" | b"heix" | b"mif1" | b"msf1")) => {
-            Content::OtherImage("HEIC")
-        }
+        (_, Some(b"ftyp"), Some(b"heic" | b"heix" | b"mif1" | b"msf1")) => Content::OtherImage("HEIC"),
         (_, Some(b"ftyp"), _) => Content::NoImage("a video"),
         _ if is_netpbm(head) => Content::OtherImage("Netpbm"),
         _ => sniff_text(head),
@@ -99,10 +91,9 @@ fn sniff_text(head: &[u8]) -> Content {
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,
         // A character cut in half by the end of `head` is still text.
-        Err(error) if error.error_len().is_none() => head
-            .get(..error.valid_up_to())
-            .and_then(|part| std::str::from_utf8(part).ok())
-            .unwrap_or(""),
+        Err(error) if error.error_len().is_none() => {
+            head.get(..error.valid_up_to()).and_then(|part| std::str::from_utf8(part).ok()).unwrap_or("")
+        }
         Err(_) => return Content::NoImage("data of an unknown kind"),
     };
     let binary = |c: char| c.is_control() && !c.is_whitespace();
@@ -128,26 +119,11 @@ mod tests {
     #[test]
     fn texts_and_binaries_are_told_apart() {
         assert_eq!(sniff(b"hello"), Content::NoImage("plain text"));
-        assert_eq!(
-            sniff("h\u{e9}".as_bytes().get(..2).unwrap()),
-            Content::NoImage("plain text")
-        );
-        assert_eq!(
-            sniff(b"\x00\x01\x02"),
-            Content::NoImage("data of an unknown kind")
-        );
-        assert_eq!(
-            sniff(b"\xc3\x28 abc"),
-            Content::NoImage("data of an unknown kind")
-        );
-        assert_eq!(
-            sniff(b"<?xml version='1.0'?><svg/>"),
-            Content::OtherImage("SVG")
-        );
-        assert_eq!(
-            sniff(b"<!DOCTYPE html><p>404"),
-            Content::NoImage("a web page (HTML)")
-        );
+        assert_eq!(sniff("h\u{e9}".as_bytes().get(..2).unwrap()), Content::NoImage("plain text"));
+        assert_eq!(sniff(b"\x00\x01\x02"), Content::NoImage("data of an unknown kind"));
+        assert_eq!(sniff(b"\xc3\x28 abc"), Content::NoImage("data of an unknown kind"));
+        assert_eq!(sniff(b"<?xml version='1.0'?><svg/>"), Content::OtherImage("SVG"));
+        assert_eq!(sniff(b"<!DOCTYPE html><p>404"), Content::NoImage("a web page (HTML)"));
         assert_eq!(sniff(b"P6\n2 2 255\n"), Content::OtherImage("Netpbm"));
         let pointer = b"version git-lfs/spec/v1\noid sha256:00\n";
         assert!(matches!(sniff(pointer), Content::NoImage(found) if found.contains("LFS")));
@@ -156,21 +132,9 @@ mod tests {
 
     #[test]
     fn containers_are_told_by_their_brand() {
-        assert_eq!(
-            sniff(b"RIFF\x10\0\0\0WEBPVP8 "),
-            Content::Known(Codec::WebP)
-        );
-        assert_eq!(
-            sniff(b"\0\0\0\x1cftypheic\0\0\0\0"),
-            Content::OtherImage("HEIC")
-        );
-        assert_eq!(
-            sniff(b"\0\0\0\x1cftypavif\0\0\0\0"),
-            Content::OtherImage("AVIF")
-        );
-        assert_eq!(
-            sniff(b"\0\0\0\x1cftypisom\0\0\0\0"),
-            Content::NoImage("a video")
-        );
+        assert_eq!(sniff(b"RIFF\x10\0\0\0WEBPVP8 "), Content::Known(Codec::WebP));
+        assert_eq!(sniff(b"\0\0\0\x1cftypheic\0\0\0\0"), Content::OtherImage("HEIC"));
+        assert_eq!(sniff(b"\0\0\0\x1cftypavif\0\0\0\0"), Content::OtherImage("AVIF"));
+        assert_eq!(sniff(b"\0\0\0\x1cftypisom\0\0\0\0"), Content::NoImage("a video"));
     }
 }

@@ -23,15 +23,9 @@ impl TileGrid {
     pub fn new(width: u32, height: u32, tile: u32) -> Result<Self> {
         check_sides(width, height)?;
         if tile == 0 {
-            return Err(DatasetError::Zero {
-                what: "a tile side",
-            });
+            return Err(DatasetError::Zero { what: "a tile side" });
         }
-        let grid = Self {
-            width,
-            height,
-            tile,
-        };
+        let grid = Self { width, height, tile };
         let side = |tiles: u32| u64::from(tiles) * u64::from(tile);
         let (padded_width, padded_height) = (side(grid.columns()), side(grid.rows()));
         let too_large = || DatasetError::TooLarge {
@@ -41,9 +35,7 @@ impl TileGrid {
             limit: crate::MAX_PIXELS,
         };
         match (u32::try_from(padded_width), u32::try_from(padded_height)) {
-            (Ok(width), Ok(height)) => {
-                checked_pixels(width, height, "tiles").map_err(|_| too_large())?
-            }
+            (Ok(width), Ok(height)) => checked_pixels(width, height, "tiles").map_err(|_| too_large())?,
             _ => return Err(too_large()),
         };
         Ok(grid)
@@ -93,21 +85,14 @@ impl TileGrid {
     /// [`DatasetError::SizeMismatch`] for a picture of another size.
     pub fn split(&self, picture: &Picture) -> Result<Vec<Picture>> {
         expect_size(picture, self.width, self.height)?;
-        Ok(self
-            .origins()
-            .map(|origin| self.cut(picture, origin))
-            .collect())
+        Ok(self.origins().map(|origin| self.cut(picture, origin)).collect())
     }
 
     /// The tile at `origin`, filled up beyond the picture's edges.
     fn cut(&self, picture: &Picture, (left, top): (u32, u32)) -> Picture {
         let (tile, stride) = (self.tile as usize, picture.stride());
         let mut rgb: Vec<u8> = Vec::with_capacity(tile * tile * 3);
-        let rows = picture
-            .rgb()
-            .chunks_exact(stride)
-            .skip(top as usize)
-            .take(tile);
+        let rows = picture.rgb().chunks_exact(stride).skip(top as usize).take(tile);
         for row in rows {
             let inside = row.get(left as usize * 3..).unwrap_or(&[]);
             let inside = inside.get(..tile * 3).unwrap_or(inside);
@@ -129,25 +114,16 @@ impl TileGrid {
     /// `tile` x `tile`.
     pub fn stitch(&self, tiles: &[Picture]) -> Result<Picture> {
         if tiles.len() != self.len() {
-            return Err(DatasetError::TileCount {
-                expected: self.len(),
-                found: tiles.len(),
-            });
+            return Err(DatasetError::TileCount { expected: self.len(), found: tiles.len() });
         }
-        tiles
-            .iter()
-            .try_for_each(|tile| expect_size(tile, self.tile, self.tile))?;
+        tiles.iter().try_for_each(|tile| expect_size(tile, self.tile, self.tile))?;
         let mut rgb = vec![0; self.width as usize * self.height as usize * 3];
         let stride = self.width as usize * 3;
         for ((left, top), tile) in self.origins().zip(tiles) {
             let targets = rgb.chunks_exact_mut(stride).skip(top as usize);
             for (target, source) in targets.zip(tile.rgb().chunks_exact(tile.stride())) {
                 // `zip` ends at the shorter one: what lies beyond the picture is dropped.
-                target
-                    .iter_mut()
-                    .skip(left as usize * 3)
-                    .zip(source)
-                    .for_each(|(to, from)| *to = *from);
+                target.iter_mut().skip(left as usize * 3).zip(source).for_each(|(to, from)| *to = *from);
             }
         }
         Picture::new(self.width, self.height, rgb)

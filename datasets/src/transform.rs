@@ -16,9 +16,7 @@ use crate::resize::{Filter, resize};
 pub fn shorter_edge_size(width: u32, height: u32, size: u32) -> Result<(u32, u32)> {
     check_sides(width, height)?;
     if size == 0 {
-        return Err(DatasetError::Zero {
-            what: "a shorter edge",
-        });
+        return Err(DatasetError::Zero { what: "a shorter edge" });
     }
     let (short, long) = (width.min(height), width.max(height));
     // The product of two u32 fits u64; the quotient is at least `size`, hence not 0.
@@ -33,11 +31,7 @@ pub fn shorter_edge_size(width: u32, height: u32, size: u32) -> Result<(u32, u32
     if u64::from(size) * scaled > crate::MAX_PIXELS {
         return Err(too_large());
     }
-    Ok(if width <= height {
-        (size, long)
-    } else {
-        (long, size)
-    })
+    Ok(if width <= height { (size, long) } else { (long, size) })
 }
 
 /// Resizes so that the shorter edge is `size`, keeping the aspect ratio; see [`shorter_edge_size`] and [`resize`].
@@ -54,22 +48,10 @@ pub fn resize_shorter_edge(picture: &Picture, size: u32, filter: Filter) -> Resu
 /// # Errors
 /// [`DatasetError::Zero`] for an empty window, [`DatasetError::CropOutside`] if it does not lie inside the picture.
 pub fn crop(picture: &Picture, left: u32, top: u32, width: u32, height: u32) -> Result<Picture> {
-    check_window(
-        (picture.width(), picture.height()),
-        (left, top),
-        (width, height),
-    )?;
+    check_window((picture.width(), picture.height()), (left, top), (width, height))?;
     let columns = left as usize * 3..(left as usize + width as usize) * 3;
-    let rows = picture
-        .rgb()
-        .chunks_exact(picture.stride())
-        .skip(top as usize)
-        .take(height as usize);
-    let rgb = rows
-        .filter_map(|row| row.get(columns.clone()))
-        .flatten()
-        .copied()
-        .collect();
+    let rows = picture.rgb().chunks_exact(picture.stride()).skip(top as usize).take(height as usize);
+    let rgb = rows.filter_map(|row| row.get(columns.clone())).flatten().copied().collect();
     Picture::new(width, height, rgb)
 }
 
@@ -97,11 +79,7 @@ pub fn random_crop(picture: &Picture, size: u32, left: u32, top: u32) -> Result<
 /// The mirror image, left and right exchanged.
 pub fn flip_horizontal(picture: &Picture) -> Picture {
     let rows = picture.rgb().chunks_exact(picture.stride());
-    let rgb = rows
-        .flat_map(|row| row.as_chunks::<3>().0.iter().rev())
-        .flatten()
-        .copied()
-        .collect();
+    let rgb = rows.flat_map(|row| row.as_chunks::<3>().0.iter().rev()).flatten().copied().collect();
     Picture::from_parts(picture.width(), picture.height(), rgb)
 }
 
@@ -110,11 +88,7 @@ pub(crate) fn centred(side: u32, size: u32) -> u32 {
     let spare = side.saturating_sub(size);
     let half = spare / 2;
     // An odd rest leaves `half + 0.5`, which goes to the even neighbour.
-    if spare % 2 == 1 && half % 2 == 1 {
-        half + 1
-    } else {
-        half
-    }
+    if spare % 2 == 1 && half % 2 == 1 { half + 1 } else { half }
 }
 
 /// Refuses an empty window and one that reaches outside; all pairs are (horizontal, vertical).
@@ -124,18 +98,9 @@ pub(crate) fn check_window(
     (crop_width, crop_height): (u32, u32),
 ) -> Result<()> {
     check_sides(crop_width, crop_height)?;
-    let fits = |start: u32, length: u32, side: u32| {
-        start.checked_add(length).is_some_and(|end| end <= side)
-    };
+    let fits = |start: u32, length: u32, side: u32| start.checked_add(length).is_some_and(|end| end <= side);
     if fits(left, crop_width, width) && fits(top, crop_height, height) {
         return Ok(());
     }
-    Err(DatasetError::CropOutside {
-        width,
-        height,
-        crop_width,
-        crop_height,
-        left,
-        top,
-    })
+    Err(DatasetError::CropOutside { width, height, crop_width, crop_height, left, top })
 }

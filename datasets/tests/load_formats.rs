@@ -25,13 +25,7 @@ fn png(image: impl Into<DynamicImage>) -> Vec<u8> {
 fn gap_to_pillow(picture: &Picture, golden: &str) -> u8 {
     let expected = data_bytes(golden);
     assert_eq!(picture.rgb().len(), expected.len());
-    picture
-        .rgb()
-        .iter()
-        .zip(&expected)
-        .map(|(a, b)| a.abs_diff(*b))
-        .max()
-        .unwrap()
+    picture.rgb().iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
 }
 
 #[test]
@@ -53,10 +47,7 @@ fn jpeg_is_within_a_few_levels_of_pillow() {
 
 #[test]
 fn cmyk_jpeg_on_request_is_within_a_few_levels_of_pillow() {
-    let options = LoadOptions {
-        cmyk: Cmyk::Approximate,
-        ..LoadOptions::default()
-    };
+    let options = LoadOptions { cmyk: Cmyk::Approximate, ..LoadOptions::default() };
     for name in ["cmyk", "ycck"] {
         let picture = load_picture(data(&format!("{name}.jpg")), &options).unwrap();
         let gap = gap_to_pillow(&picture, &format!("{name}.jpg.rgb"));
@@ -77,10 +68,7 @@ fn the_content_decides_and_not_the_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("really_a_webp.png");
     std::fs::write(&path, data_bytes("lossless.webp")).unwrap();
-    assert_eq!(
-        load_picture(&path, &LoadOptions::default()).unwrap(),
-        procedural(12, 9)
-    );
+    assert_eq!(load_picture(&path, &LoadOptions::default()).unwrap(), procedural(12, 9));
 }
 
 #[test]
@@ -88,50 +76,31 @@ fn transparency_goes_on_the_stated_background() {
     let pixels = vec![200, 100, 0, 255, 200, 100, 0, 0, 200, 100, 0, 128];
     let bytes = png(image::RgbaImage::from_raw(3, 1, pixels).unwrap());
     // 128/255 of (200, 100, 0) over white: 227.4, 177.2, 127.0.
-    assert_eq!(
-        decode(&bytes).rgb(),
-        [200, 100, 0, 255, 255, 255, 227, 177, 127]
-    );
-    let black = LoadOptions {
-        background: [0; 3],
-        ..LoadOptions::default()
-    };
+    assert_eq!(decode(&bytes).rgb(), [200, 100, 0, 255, 255, 255, 227, 177, 127]);
+    let black = LoadOptions { background: [0; 3], ..LoadOptions::default() };
     let on_black = decode_picture(&bytes, "test", &black).unwrap();
     assert_eq!(on_black.rgb(), [200, 100, 0, 0, 0, 0, 100, 50, 0]);
 }
 
 #[test]
 fn a_transparent_palette_entry_shows_the_background() {
-    let teal = LoadOptions {
-        background: [0, 128, 128],
-        ..LoadOptions::default()
-    };
+    let teal = LoadOptions { background: [0, 128, 128], ..LoadOptions::default() };
     let plain = decode(&data_bytes("palette.png"));
     let mixed = decode_picture(&data_bytes("palette_transparent.png"), "test", &teal).unwrap();
-    let changed = plain
-        .rgb()
-        .chunks_exact(3)
-        .zip(mixed.rgb().chunks_exact(3))
-        .filter(|(a, b)| a != b);
+    let changed = plain.rgb().chunks_exact(3).zip(mixed.rgb().chunks_exact(3)).filter(|(a, b)| a != b);
     let colours: Vec<_> = changed.map(|(_, b)| b).collect();
     assert!(!colours.is_empty() && colours.iter().all(|colour| *colour == [0, 128, 128]));
 }
 
 #[test]
 fn sixteen_bits_are_rounded_to_eight() {
-    let grey = image::ImageBuffer::<image::Luma<u16>, _>::from_raw(4, 1, vec![0, 128, 129, 65535])
-        .unwrap();
-    assert_eq!(
-        decode(&png(grey)).rgb(),
-        [0, 0, 0, 0, 0, 0, 1, 1, 1, 255, 255, 255]
-    );
-    let rgb =
-        image::ImageBuffer::<image::Rgb<u16>, _>::from_raw(1, 1, vec![257, 300, 65000]).unwrap();
+    let grey = image::ImageBuffer::<image::Luma<u16>, _>::from_raw(4, 1, vec![0, 128, 129, 65535]).unwrap();
+    assert_eq!(decode(&png(grey)).rgb(), [0, 0, 0, 0, 0, 0, 1, 1, 1, 255, 255, 255]);
+    let rgb = image::ImageBuffer::<image::Rgb<u16>, _>::from_raw(1, 1, vec![257, 300, 65000]).unwrap();
     assert_eq!(decode(&png(rgb)).rgb(), [1, 1, 253]);
     let rgba = image::ImageBuffer::<image::Rgba<u16>, _>::from_raw(1, 1, vec![9, 9, 9, 0]).unwrap();
     assert_eq!(decode(&png(rgba)).rgb(), [255; 3]);
-    let la =
-        image::ImageBuffer::<image::LumaA<u16>, _>::from_raw(1, 1, vec![257 * 80, 65535]).unwrap();
+    let la = image::ImageBuffer::<image::LumaA<u16>, _>::from_raw(1, 1, vec![257 * 80, 65535]).unwrap();
     assert_eq!(decode(&png(la)).rgb(), [80; 3]);
 }
 
@@ -158,9 +127,7 @@ fn all_eight_exif_orientations_show_the_same_scene() {
         let mut encoder = PngEncoder::new(&mut bytes);
         encoder.set_exif_metadata(exif(orientation)).unwrap();
         let (width, height) = (stored.width(), stored.height());
-        encoder
-            .write_image(stored.as_bytes(), width, height, ExtendedColorType::Rgb8)
-            .unwrap();
+        encoder.write_image(stored.as_bytes(), width, height, ExtendedColorType::Rgb8).unwrap();
         assert_eq!(decode(&bytes), upright, "orientation {orientation}");
     }
 }
@@ -172,9 +139,7 @@ fn orientation_6_turns_the_stored_left_column_into_the_top_row() {
     let mut bytes = Vec::new();
     let mut encoder = PngEncoder::new(&mut bytes);
     encoder.set_exif_metadata(exif(6)).unwrap();
-    encoder
-        .write_image(stored.rgb(), 2, 3, ExtendedColorType::Rgb8)
-        .unwrap();
+    encoder.write_image(stored.rgb(), 2, 3, ExtendedColorType::Rgb8).unwrap();
     let shown = decode(&bytes);
     assert_eq!((shown.width(), shown.height()), (3, 2));
     for x in 0..3 {
@@ -185,17 +150,11 @@ fn orientation_6_turns_the_stored_left_column_into_the_top_row() {
 #[test]
 fn jpeg_orientation_is_applied_and_a_broken_exif_block_is_ignored() {
     let stored = procedural(16, 8);
-    for (block, expected) in [
-        (exif(6), (8, 16)),
-        (exif(99), (16, 8)),
-        (b"nonsense".to_vec(), (16, 8)),
-    ] {
+    for (block, expected) in [(exif(6), (8, 16)), (exif(99), (16, 8)), (b"nonsense".to_vec(), (16, 8))] {
         let mut bytes = Vec::new();
         let mut encoder = JpegEncoder::new(&mut bytes);
         encoder.set_exif_metadata(block).unwrap();
-        encoder
-            .write_image(stored.rgb(), 16, 8, ExtendedColorType::Rgb8)
-            .unwrap();
+        encoder.write_image(stored.rgb(), 16, 8, ExtendedColorType::Rgb8).unwrap();
         let shown = decode(&bytes);
         assert_eq!((shown.width(), shown.height()), expected);
     }

@@ -71,10 +71,7 @@ fn reproduces(filter: Filter) {
             wrong.push((source, target));
         }
     }
-    assert!(
-        wrong.is_empty(),
-        "{filter:?} differs from Pillow for {wrong:?}"
-    );
+    assert!(wrong.is_empty(), "{filter:?} differs from Pillow for {wrong:?}");
 }
 
 #[test]
@@ -116,16 +113,7 @@ fn a_zero_target_is_refused() {
 fn results_and_intermediates_over_the_limit_are_refused_before_memory_is_asked_for() {
     let too_large = |picture: &Picture, width, height| {
         let error = resize(picture, width, height, Filter::Bicubic).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                DatasetError::TooLarge {
-                    limit: MAX_PIXELS,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, DatasetError::TooLarge { limit: MAX_PIXELS, .. }), "{error}");
     };
     too_large(&procedural(3, 3), 20_000, 20_000);
     too_large(&procedural(3, 3), u32::MAX, u32::MAX);

@@ -9,21 +9,11 @@ use tessera_datasets::{Filter, Planar, resize, resize_planar_torch};
 const TOLERANCE: f32 = 5e-6;
 
 fn golden(name: &str) -> Vec<f32> {
-    data_bytes(name)
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .copied()
-        .map(f32::from_le_bytes)
-        .collect()
+    data_bytes(name).as_chunks::<4>().0.iter().copied().map(f32::from_le_bytes).collect()
 }
 
 fn agrees(filter: Filter, word: &str) {
-    let cases = [
-        ((61, 43), (9, 7), "down"),
-        ((9, 7), (20, 16), "up"),
-        ((61, 43), (5, 50), "mixed"),
-    ];
+    let cases = [((61, 43), (9, 7), "down"), ((9, 7), (20, 16), "up"), ((61, 43), (5, 50), "mixed")];
     for (source, (width, height), kind) in cases {
         let planar = Planar::from_picture(&procedural(source.0, source.1));
         let ours = resize_planar_torch(&planar, height, width, filter).unwrap();
@@ -31,10 +21,7 @@ fn agrees(filter: Filter, word: &str) {
         assert_eq!(ours.values().len(), expected.len());
         for (index, (ours, expected)) in ours.values().iter().zip(&expected).enumerate() {
             let gap = (ours - expected).abs();
-            assert!(
-                gap < TOLERANCE,
-                "{word} {kind}: value {index} is {ours}, expected {expected}"
-            );
+            assert!(gap < TOLERANCE, "{word} {kind}: value {index} is {ours}, expected {expected}");
         }
     }
 }
@@ -52,8 +39,7 @@ fn pytorch_antialiased_bicubic_is_reproduced() {
 #[test]
 fn bicubic_floats_overshoot_where_bytes_are_clamped() {
     let picture = procedural(61, 43);
-    let floats =
-        resize_planar_torch(&Planar::from_picture(&picture), 60, 97, Filter::Bicubic).unwrap();
+    let floats = resize_planar_torch(&Planar::from_picture(&picture), 60, 97, Filter::Bicubic).unwrap();
     let highest = floats.values().iter().copied().fold(f32::MIN, f32::max);
     let lowest = floats.values().iter().copied().fold(f32::MAX, f32::min);
     assert!(highest > 1.02 && lowest < -0.02, "{lowest}..{highest}");
@@ -63,15 +49,9 @@ fn bicubic_floats_overshoot_where_bytes_are_clamped() {
 fn both_modes_differ_only_by_rounding_for_a_filter_without_overshoot() {
     let picture = procedural(61, 43);
     let bytes = resize(&picture, 20, 30, Filter::Bilinear).unwrap();
-    let floats =
-        resize_planar_torch(&Planar::from_picture(&picture), 30, 20, Filter::Bilinear).unwrap();
+    let floats = resize_planar_torch(&Planar::from_picture(&picture), 30, 20, Filter::Bilinear).unwrap();
     let rounded = floats.to_picture().unwrap();
-    let widest = bytes
-        .rgb()
-        .iter()
-        .zip(rounded.rgb())
-        .map(|(a, b)| a.abs_diff(*b))
-        .max();
+    let widest = bytes.rgb().iter().zip(rounded.rgb()).map(|(a, b)| a.abs_diff(*b)).max();
     assert!(widest <= Some(1), "{widest:?}");
 }
 

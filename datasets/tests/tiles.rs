@@ -23,11 +23,7 @@ fn edge_tiles_repeat_the_last_column_and_row() {
         for y in 0..4 {
             for x in 0..4 {
                 let nearest = picture.pixel((left + x).min(9), (top + y).min(6));
-                assert_eq!(
-                    tile.pixel(x, y),
-                    nearest,
-                    "tile at ({left}, {top}), pixel ({x}, {y})"
-                );
+                assert_eq!(tile.pixel(x, y), nearest, "tile at ({left}, {top}), pixel ({x}, {y})");
             }
         }
     }
@@ -46,16 +42,9 @@ fn a_tile_may_be_larger_than_the_picture() {
 #[test]
 fn impossible_grids_are_refused() {
     for (width, height, tile) in [(0, 1, 1), (1, 0, 1), (1, 1, 0)] {
-        assert!(matches!(
-            TileGrid::new(width, height, tile).unwrap_err(),
-            DatasetError::Zero { .. }
-        ));
+        assert!(matches!(TileGrid::new(width, height, tile).unwrap_err(), DatasetError::Zero { .. }));
     }
-    for (width, height, tile) in [
-        (1, 1, u32::MAX),
-        (u32::MAX, u32::MAX, 7),
-        (40_000, 40_000, 256),
-    ] {
+    for (width, height, tile) in [(1, 1, u32::MAX), (u32::MAX, u32::MAX, 7), (40_000, 40_000, 256)] {
         let error = TileGrid::new(width, height, tile).unwrap_err();
         assert!(matches!(error, DatasetError::TooLarge { .. }), "{error}");
     }
@@ -65,27 +54,12 @@ fn impossible_grids_are_refused() {
 fn other_pictures_and_tile_counts_are_refused() {
     let grid = TileGrid::new(10, 7, 4).unwrap();
     let error = grid.split(&procedural(7, 10)).unwrap_err();
-    assert!(
-        matches!(error, DatasetError::SizeMismatch { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, DatasetError::SizeMismatch { .. }), "{error}");
     let mut tiles = grid.split(&procedural(10, 7)).unwrap();
     tiles[3] = procedural(4, 5);
-    assert!(matches!(
-        grid.stitch(&tiles).unwrap_err(),
-        DatasetError::SizeMismatch { .. }
-    ));
+    assert!(matches!(grid.stitch(&tiles).unwrap_err(), DatasetError::SizeMismatch { .. }));
     let error = grid.stitch(&tiles[..5]).unwrap_err();
-    assert!(
-        matches!(
-            error,
-            DatasetError::TileCount {
-                expected: 6,
-                found: 5
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, DatasetError::TileCount { expected: 6, found: 5 }), "{error}");
 }
 
 proptest! {

@@ -4,9 +4,8 @@ mod common;
 
 use common::procedural;
 use tessera_datasets::{
-    DatasetError, Filter, Picture, Planar, Preprocess, ResizeMode, center_crop, crop,
-    flip_horizontal, random_crop, resize, resize_planar_torch, resize_shorter_edge,
-    shorter_edge_size,
+    DatasetError, Filter, Picture, Planar, Preprocess, ResizeMode, center_crop, crop, flip_horizontal, random_crop,
+    resize, resize_planar_torch, resize_shorter_edge, shorter_edge_size,
 };
 
 #[test]
@@ -19,11 +18,7 @@ fn the_longer_edge_is_cut_to_an_integer() {
         (3, 3, 256, (256, 256)),
         (257, 256, 256, (257, 256)),
     ] {
-        assert_eq!(
-            shorter_edge_size(width, height, size).unwrap(),
-            expected,
-            "{width}x{height}"
-        );
+        assert_eq!(shorter_edge_size(width, height, size).unwrap(), expected, "{width}x{height}");
     }
 }
 
@@ -32,11 +27,7 @@ fn centred_windows_round_halves_to_even() {
     // Spare pixels 0 to 7 give Python's round(spare / 2): 0, 0, 1, 2, 2, 2, 3, 4.
     for (spare, left) in [0, 0, 1, 2, 2, 2, 3, 4].into_iter().enumerate() {
         let picture = procedural(4 + spare as u32, 4);
-        assert_eq!(
-            center_crop(&picture, 4).unwrap(),
-            crop(&picture, left, 0, 4, 4).unwrap(),
-            "{spare}"
-        );
+        assert_eq!(center_crop(&picture, 4).unwrap(), crop(&picture, left, 0, 4, 4).unwrap(), "{spare}");
     }
 }
 
@@ -49,36 +40,19 @@ fn a_crop_holds_the_pixels_of_its_window() {
             assert_eq!(window.pixel(x, y), picture.pixel(x + 3, y + 2));
         }
     }
-    assert_eq!(
-        random_crop(&picture, 4, 7, 3).unwrap(),
-        crop(&picture, 7, 3, 4, 4).unwrap()
-    );
+    assert_eq!(random_crop(&picture, 4, 7, 3).unwrap(), crop(&picture, 7, 3, 4, 4).unwrap());
 }
 
 #[test]
 fn windows_outside_are_refused() {
     let picture = procedural(11, 7);
-    for (left, top, width, height) in [
-        (8, 0, 4, 4),
-        (0, 4, 4, 4),
-        (u32::MAX, 0, 1, 1),
-        (0, 0, 12, 1),
-    ] {
+    for (left, top, width, height) in [(8, 0, 4, 4), (0, 4, 4, 4), (u32::MAX, 0, 1, 1), (0, 0, 12, 1)] {
         let error = crop(&picture, left, top, width, height).unwrap_err();
         assert!(matches!(error, DatasetError::CropOutside { .. }), "{error}");
     }
-    assert!(matches!(
-        crop(&picture, 0, 0, 0, 1).unwrap_err(),
-        DatasetError::Zero { .. }
-    ));
-    assert!(matches!(
-        center_crop(&picture, 8).unwrap_err(),
-        DatasetError::CropOutside { .. }
-    ));
-    assert!(matches!(
-        center_crop(&picture, 0).unwrap_err(),
-        DatasetError::Zero { .. }
-    ));
+    assert!(matches!(crop(&picture, 0, 0, 0, 1).unwrap_err(), DatasetError::Zero { .. }));
+    assert!(matches!(center_crop(&picture, 8).unwrap_err(), DatasetError::CropOutside { .. }));
+    assert!(matches!(center_crop(&picture, 0).unwrap_err(), DatasetError::Zero { .. }));
 }
 
 #[test]
@@ -92,14 +66,10 @@ fn a_flip_mirrors_and_twice_is_nothing() {
 #[test]
 fn preparation_is_resize_then_centre_crop() {
     let picture = procedural(90, 61);
-    let prepared = Preprocess::square(32, Filter::Bicubic)
-        .apply(&picture)
-        .unwrap();
+    let prepared = Preprocess::square(32, Filter::Bicubic).apply(&picture).unwrap();
     let by_hand = center_crop(&resize(&picture, 47, 32, Filter::Bicubic).unwrap(), 32).unwrap();
     assert_eq!(prepared, by_hand);
-    let planar = Preprocess::square(32, Filter::Bicubic)
-        .apply_planar(&picture)
-        .unwrap();
+    let planar = Preprocess::square(32, Filter::Bicubic).apply_planar(&picture).unwrap();
     assert_eq!(planar, Planar::from_picture(&by_hand));
 }
 
@@ -108,8 +78,7 @@ fn float_preparation_crops_the_unrounded_values() {
     let picture = procedural(90, 61);
     let float = Preprocess::square(32, Filter::Bicubic).with_mode(ResizeMode::TorchFloat);
     let planar = float.apply_planar(&picture).unwrap();
-    let resized =
-        resize_planar_torch(&Planar::from_picture(&picture), 32, 47, Filter::Bicubic).unwrap();
+    let resized = resize_planar_torch(&Planar::from_picture(&picture), 32, 47, Filter::Bicubic).unwrap();
     // 47 - 32 leaves 15, so the window begins at round(7.5) = 8.
     for (index, value) in planar.values().iter().enumerate() {
         let (row, x) = (index / 32, index % 32);
@@ -123,23 +92,10 @@ fn float_preparation_crops_the_unrounded_values() {
 #[test]
 fn steps_can_be_left_out() {
     let picture = procedural(20, 10);
-    let nothing = Preprocess {
-        resize_shorter_edge: None,
-        crop: None,
-        ..Preprocess::square(1, Filter::Box)
-    };
+    let nothing = Preprocess { resize_shorter_edge: None, crop: None, ..Preprocess::square(1, Filter::Box) };
     assert_eq!(nothing.apply(&picture).unwrap(), picture);
-    assert_eq!(
-        nothing
-            .with_mode(ResizeMode::TorchFloat)
-            .apply(&picture)
-            .unwrap(),
-        picture
-    );
-    let resized = Preprocess {
-        crop: None,
-        ..Preprocess::square(5, Filter::Box)
-    };
+    assert_eq!(nothing.with_mode(ResizeMode::TorchFloat).apply(&picture).unwrap(), picture);
+    let resized = Preprocess { crop: None, ..Preprocess::square(5, Filter::Box) };
     for mode in [ResizeMode::Pillow, ResizeMode::TorchFloat] {
         let out = resized.with_mode(mode).apply(&picture).unwrap();
         assert_eq!((out.width(), out.height()), (10, 5));
@@ -161,25 +117,14 @@ fn a_line_of_30000_pixels_is_refused_at_256_and_works_at_4() {
     for (width, height) in [(30_000, 1), (1, 30_000)] {
         let line = procedural(width, height);
         for mode in [ResizeMode::Pillow, ResizeMode::TorchFloat] {
-            let error = Preprocess::square(256, Filter::Bicubic)
-                .with_mode(mode)
-                .apply(&line)
-                .unwrap_err();
-            let DatasetError::TooLarge { width, height, .. } = error else {
-                panic!("{error}")
-            };
+            let error = Preprocess::square(256, Filter::Bicubic).with_mode(mode).apply(&line).unwrap_err();
+            let DatasetError::TooLarge { width, height, .. } = error else { panic!("{error}") };
             assert_eq!((width.max(height), width.min(height)), (7_680_000, 256));
         }
         let small = resize_shorter_edge(&line, 4, Filter::Bicubic).unwrap();
         assert_eq!(small.width().max(small.height()), 120_000);
     }
     let beyond_u32 = shorter_edge_size(u32::MAX, 1, u32::MAX).unwrap_err();
-    assert!(
-        matches!(beyond_u32, DatasetError::TooLarge { .. }),
-        "{beyond_u32}"
-    );
-    assert!(matches!(
-        shorter_edge_size(3, 3, 0).unwrap_err(),
-        DatasetError::Zero { .. }
-    ));
+    assert!(matches!(beyond_u32, DatasetError::TooLarge { .. }), "{beyond_u32}");
+    assert!(matches!(shorter_edge_size(3, 3, 0).unwrap_err(), DatasetError::Zero { .. }));
 }

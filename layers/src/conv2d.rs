@@ -4,8 +4,8 @@ use burn::module::{Module, Param};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, module};
 
-use crate::params::{ParamResult, Params};
 use crate::Init;
+use crate::params::{ParamResult, Params};
 
 /// Convolution with a square kernel, stride 1 and symmetric zero padding that keeps the size (odd kernels).
 #[derive(Module, Debug)]
@@ -16,12 +16,7 @@ pub struct Conv2d {
 
 impl Conv2d {
     /// Takes `weight [outputs, inputs, kernel, kernel]` and, if `bias`, `bias [outputs]`.
-    pub fn new(
-        params: &Params,
-        [inputs, outputs]: [usize; 2],
-        kernel: usize,
-        bias: bool,
-    ) -> ParamResult<Self> {
+    pub fn new(params: &Params, [inputs, outputs]: [usize; 2], kernel: usize, bias: bool) -> ParamResult<Self> {
         let shape = [outputs, inputs, kernel, kernel];
         let weight = params.tensor("weight", shape, Init::Normal(0.02))?;
         let bias = bias.then(|| params.tensor("bias", [outputs], Init::Zeros)).transpose()?;

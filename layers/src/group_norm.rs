@@ -4,8 +4,8 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use tessera_shaders::group_norm_silu;
 
-use crate::params::{ParamResult, Params};
 use crate::Init;
+use crate::params::{ParamResult, Params};
 
 /// Group normalisation with affine `weight [channels]` and `bias [channels]`.
 #[derive(Module, Debug)]

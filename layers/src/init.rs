@@ -39,17 +39,13 @@ impl Init {
                     standard * deviation
                 })
                 .collect(),
-            Init::Uniform(bound) => {
-                (0..count).map(|_| (rng.random::<f32>() * 2.0 - 1.0) * bound).collect()
-            }
+            Init::Uniform(bound) => (0..count).map(|_| (rng.random::<f32>() * 2.0 - 1.0) * bound).collect(),
         }
     }
 }
 
 fn fnv1a(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 #[cfg(test)]

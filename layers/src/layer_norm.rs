@@ -3,8 +3,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, module};
 
-use crate::params::{ParamResult, Params};
 use crate::Init;
+use crate::params::{ParamResult, Params};
 
 /// `y = (x - mean) / sqrt(var + eps) * weight + bias`, moments over the last dimension.
 #[derive(Module, Debug)]

@@ -3,8 +3,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, module};
 
-use crate::params::{ParamResult, Params};
 use crate::Init;
+use crate::params::{ParamResult, Params};
 
 /// `y = x W^T + b`. The file holds `weight [outputs, inputs]` (PyTorch), memory its transpose.
 #[derive(Module, Debug)]
@@ -42,12 +42,7 @@ impl Linear {
 
     /// A convolution of `kernel == stride == patch`, used as a matrix over patch vectors
     /// (`PatchOrder::ChannelsFirst`): weight `[outputs, channels, patch, patch]`.
-    pub fn patch_embedding(
-        params: &Params,
-        channels: usize,
-        patch: usize,
-        outputs: usize,
-    ) -> ParamResult<Self> {
+    pub fn patch_embedding(params: &Params, channels: usize, patch: usize, outputs: usize) -> ParamResult<Self> {
         let shape = [outputs, channels, patch, patch];
         let weight = params.patch_matrix_transposed("weight", shape, Init::Normal(0.02))?;
         let bias = Some(params.tensor("bias", [outputs], Init::Zeros)?);

@@ -122,12 +122,7 @@ impl<'a> Params<'a> {
     }
 
     /// A tensor held as in the file.
-    pub fn tensor<const D: usize>(
-        &self,
-        name: &str,
-        shape: [usize; D],
-        init: Init,
-    ) -> ParamResult<Param<Tensor<D>>> {
+    pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D], init: Init) -> ParamResult<Param<Tensor<D>>> {
         self.take(name, &shape, shape, Form::Same, init, |tensor| tensor)
     }
 
@@ -152,12 +147,7 @@ impl<'a> Params<'a> {
     }
 
     /// A convolution weight `[rows, channels, patch, patch]` of the file, held as `[channels * patch^2, rows]`.
-    pub fn patch_matrix_transposed(
-        &self,
-        name: &str,
-        shape: [usize; 4],
-        init: Init,
-    ) -> ParamResult<Param<Tensor<2>>> {
+    pub fn patch_matrix_transposed(&self, name: &str, shape: [usize; 4], init: Init) -> ParamResult<Param<Tensor<2>>> {
         self.transposed(name, &shape, init)
     }
 
@@ -200,13 +190,7 @@ fn unread<const D: usize>(id: ParamId, mut shape: [usize; D], form: Form) -> Par
     if form == Form::MatrixTransposed {
         shape.reverse();
     }
-    Param::uninitialized(
-        id,
-        move |device, _| Tensor::zeros(shape, device),
-        Device::flex(),
-        false,
-        Shape::from(shape),
-    )
+    Param::uninitialized(id, move |device, _| Tensor::zeros(shape, device), Device::flex(), false, Shape::from(shape))
 }
 
 /// The names and shapes of a listing, as [`crate::checkpoint`] compares them.

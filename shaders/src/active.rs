@@ -24,8 +24,7 @@ pub enum Kernel {
 
 impl Kernel {
     /// Every kernel, in the order of their names.
-    pub const ALL: [Kernel; 4] =
-        [Kernel::Conv3x3, Kernel::GroupNormSilu, Kernel::NearestCode, Kernel::Patchify];
+    pub const ALL: [Kernel; 4] = [Kernel::Conv3x3, Kernel::GroupNormSilu, Kernel::NearestCode, Kernel::Patchify];
 
     /// The kernel's name, as `TESSERA_KERNELS` and `tessera devices` spell it.
     pub fn name(self) -> &'static str {
@@ -94,10 +93,7 @@ fn switch() -> &'static str {
 }
 
 fn switched_off(kernel: Kernel, switch: &str) -> bool {
-    switch
-        .split(',')
-        .map(str::trim)
-        .any(|word| word == "off" || word.strip_prefix('-') == Some(kernel.name()))
+    switch.split(',').map(str::trim).any(|word| word == "off" || word.strip_prefix('-') == Some(kernel.name()))
 }
 
 #[cfg(test)]

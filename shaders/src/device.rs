@@ -87,9 +87,7 @@ impl DeviceChoice {
                 None => Device::flex(),
             }),
             Self::Gpu(index) => {
-                let adapter = adapters()
-                    .get(index)
-                    .ok_or(DeviceError::NoAdapter { index, found: adapters().len() })?;
+                let adapter = adapters().get(index).ok_or(DeviceError::NoAdapter { index, found: adapters().len() })?;
                 Ok(Device::wgpu(adapter.kind.clone()))
             }
         }

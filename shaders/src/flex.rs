@@ -6,11 +6,7 @@ use burn::tensor::{DType, Shape};
 
 /// A contiguous copy of the tensor, or the tensor itself where it is contiguous already.
 pub(crate) fn contiguous(tensor: FloatTensor<Flex>) -> FloatTensor<Flex> {
-    if tensor.is_contiguous() && tensor.layout().start_offset() == 0 {
-        tensor
-    } else {
-        tensor.to_contiguous()
-    }
+    if tensor.is_contiguous() && tensor.layout().start_offset() == 0 { tensor } else { tensor.to_contiguous() }
 }
 
 /// The f32 values of a contiguous tensor.

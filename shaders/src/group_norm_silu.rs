@@ -44,10 +44,7 @@ pub fn group_norm_silu(
     silu: bool,
 ) -> Tensor<4> {
     let [b, c, h, w] = x.dims();
-    assert!(
-        groups > 0 && c % groups == 0,
-        "group_norm_silu: {groups} groups do not divide {c} channels"
-    );
+    assert!(groups > 0 && c % groups == 0, "group_norm_silu: {groups} groups do not divide {c} channels");
     let device = x.device();
     let kernel = x.dtype() == DType::F32
         && x.shape().num_elements() > 0
@@ -127,14 +124,7 @@ impl GroupNormSiluOps for Flex {
         let (x, gamma, beta) = (flex::contiguous(x), flex::contiguous(gamma), flex::contiguous(beta));
         let shape = x.shape();
         let affine = (flex::values(&gamma), flex::values(&beta));
-        let y = cpu::group_norm_silu::group_norm_silu(
-            flex::values(&x),
-            affine,
-            dims(&shape),
-            groups,
-            epsilon,
-            silu,
-        );
+        let y = cpu::group_norm_silu::group_norm_silu(flex::values(&x), affine, dims(&shape), groups, epsilon, silu);
         flex::tensor(y, shape, DType::F32)
     }
 }

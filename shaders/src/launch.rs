@@ -25,17 +25,13 @@ impl Rendered {
 
 impl KernelSource for Rendered {
     fn source(&self) -> SourceTemplate {
-        self.values
-            .iter()
-            .fold(SourceTemplate::new(self.template), |template, (label, value)| {
-                template.register(*label, value.to_string())
-            })
+        self.values.iter().fold(SourceTemplate::new(self.template), |template, (label, value)| {
+            template.register(*label, value.to_string())
+        })
     }
 
     fn id(&self) -> KernelId {
-        KernelId::new::<Self>()
-            .cube_dim(CubeDim::new_1d(self.workgroup).0)
-            .info((self.name, self.values.clone()))
+        KernelId::new::<Self>().cube_dim(CubeDim::new_1d(self.workgroup).0).info((self.name, self.values.clone()))
     }
 
     fn lang(&self) -> &'static str {
@@ -64,11 +60,7 @@ pub(crate) fn launch(
         .chain([output.handle.clone(), info])
         .fold(KernelArguments::new(), |all, handle| all.with_buffer(handle.binding()));
     let cube_dim = CubeDim::new_1d(kernel.workgroup);
-    client.launch(
-        Box::new(SourceKernel::new(kernel, cube_dim)),
-        grid(workgroups),
-        arguments,
-    );
+    client.launch(Box::new(SourceKernel::new(kernel, cube_dim)), grid(workgroups), arguments);
     output
 }
 

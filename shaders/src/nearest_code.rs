@@ -21,10 +21,7 @@ const REFERENCE_ROWS: usize = 1024;
 pub trait NearestCodeOps: Backend {
     /// `[n, d] x [v, d] -> [n]`, both f32 and on one device, `n` and `v` at least 1.
     #[fusion(dtype = { let _ = latents; DType::I32 }, shape = index_shape(latents))]
-    fn nearest_code(
-        latents: FloatTensor<Self>,
-        codebook: FloatTensor<Self>,
-    ) -> IntTensor<Self>;
+    fn nearest_code(latents: FloatTensor<Self>, codebook: FloatTensor<Self>) -> IntTensor<Self>;
 }
 
 fn index_shape(latents: &Shape) -> Shape {
@@ -49,10 +46,7 @@ pub fn nearest_code(latents: Tensor<2>, codebook: Tensor<2>) -> Tensor<1, Int> {
         && codebook.dtype() == DType::F32
         && runs(Kernel::NearestCode, &latents.device());
     if kernel {
-        Tensor::from_dispatch(Dispatch::nearest_code(
-            latents.into_dispatch(),
-            codebook.into_dispatch(),
-        ))
+        Tensor::from_dispatch(Dispatch::nearest_code(latents.into_dispatch(), codebook.into_dispatch()))
     } else {
         nearest_code_reference(latents, codebook)
     }
@@ -87,10 +81,7 @@ pub(crate) fn rendered(dim: usize) -> Rendered {
 }
 
 impl NearestCodeOps for CubeBackend {
-    fn nearest_code(
-        latents: FloatTensor<Self>,
-        codebook: FloatTensor<Self>,
-    ) -> IntTensor<Self> {
+    fn nearest_code(latents: FloatTensor<Self>, codebook: FloatTensor<Self>) -> IntTensor<Self> {
         let (n, v, dim) = (latents.shape()[0], codebook.shape()[0], latents.shape()[1]);
         let info = [n as u32, v as u32];
         let shape = Shape::new([n]);
@@ -100,23 +91,16 @@ impl NearestCodeOps for CubeBackend {
 }
 
 impl NearestCodeOps for Flex {
-    fn nearest_code(
-        latents: FloatTensor<Self>,
-        codebook: FloatTensor<Self>,
-    ) -> IntTensor<Self> {
+    fn nearest_code(latents: FloatTensor<Self>, codebook: FloatTensor<Self>) -> IntTensor<Self> {
         let (latents, codebook) = (flex::contiguous(latents), flex::contiguous(codebook));
         let shape = latents.shape();
-        let indices =
-            cpu::nearest_code::nearest_code(flex::values(&latents), flex::values(&codebook), shape[1]);
+        let indices = cpu::nearest_code::nearest_code(flex::values(&latents), flex::values(&codebook), shape[1]);
         flex::tensor(indices, Shape::new([shape[0]]), DType::I32)
     }
 }
 
 impl<B: NearestCodeOps, C: CheckpointStrategy> NearestCodeOps for Autodiff<B, C> {
-    fn nearest_code(
-        latents: FloatTensor<Self>,
-        codebook: FloatTensor<Self>,
-    ) -> IntTensor<Self> {
+    fn nearest_code(latents: FloatTensor<Self>, codebook: FloatTensor<Self>) -> IntTensor<Self> {
         B::nearest_code(latents.into_primitive(), codebook.into_primitive())
     }
 }

@@ -132,14 +132,8 @@ pub fn unpatchify(patches: Tensor<3>, grid: [usize; 2], patch: usize, order: Pat
 }
 
 /// [`unpatchify`] as reshape, permute, reshape.
-pub fn unpatchify_reference(
-    patches: Tensor<3>,
-    grid: [usize; 2],
-    patch: usize,
-    order: PatchOrder,
-) -> Tensor<4> {
-    let PatchGeometry { batch, channels, grid: [gh, gw], .. } =
-        patches_geometry(&patches, grid, patch, order);
+pub fn unpatchify_reference(patches: Tensor<3>, grid: [usize; 2], patch: usize, order: PatchOrder) -> Tensor<4> {
+    let PatchGeometry { batch, channels, grid: [gh, gw], .. } = patches_geometry(&patches, grid, patch, order);
     let ordered = match order {
         PatchOrder::ChannelsFirst => {
             patches.reshape([batch, gh, gw, channels, patch, patch]).permute([0, 3, 1, 4, 2, 5])
@@ -160,12 +154,7 @@ fn picture_geometry(picture: &Tensor<4>, patch: usize, order: PatchOrder) -> Pat
     PatchGeometry { batch, channels, grid: [height / patch, width / patch], patch, order }
 }
 
-fn patches_geometry(
-    patches: &Tensor<3>,
-    grid: [usize; 2],
-    patch: usize,
-    order: PatchOrder,
-) -> PatchGeometry {
+fn patches_geometry(patches: &Tensor<3>, grid: [usize; 2], patch: usize, order: PatchOrder) -> PatchGeometry {
     let [batch, count, length] = patches.dims();
     let area = patch * patch;
     assert!(
@@ -201,11 +190,7 @@ impl PatchifyOps for CubeBackend {
     }
 }
 
-fn permute(
-    input: FloatTensor<CubeBackend>,
-    geometry: PatchGeometry,
-    to_picture: bool,
-) -> FloatTensor<CubeBackend> {
+fn permute(input: FloatTensor<CubeBackend>, geometry: PatchGeometry, to_picture: bool) -> FloatTensor<CubeBackend> {
     let shape = if to_picture { geometry.picture_shape() } else { geometry.patches_shape() };
     let info = geometry.info();
     let kernel = rendered(to_picture, geometry.order);

@@ -23,9 +23,8 @@ impl From<Rendered> for RenderedTemplate {
 /// All permutations: both directions and orders of patchify, both activations, and every code width.
 pub fn all() -> Vec<RenderedTemplate> {
     let orders = [PatchOrder::ChannelsFirst, PatchOrder::ChannelsLast];
-    let patches = orders
-        .into_iter()
-        .flat_map(|order| [false, true].map(|to_picture| patchify::rendered(to_picture, order)));
+    let patches =
+        orders.into_iter().flat_map(|order| [false, true].map(|to_picture| patchify::rendered(to_picture, order)));
     let norms = [false, true].map(group_norm_silu::rendered);
     let codes = (1..=crate::MAX_CODE_DIM).map(nearest_code::rendered);
     patches.chain(norms).chain(codes).map(RenderedTemplate::from).collect()

@@ -13,9 +13,17 @@ fn ids(tensor: Tensor<1, Int>) -> Vec<i64> {
 #[test]
 fn kernel_agrees_with_reference_on_odd_sizes() {
     for device in devices() {
-        for (n, v, dim) in
-            [(1, 1, 1), (1, 2, 3), (7, 5, 12), (8, 64, 12), (9, 65, 12), (67, 257, 5), (300, 1000, 64), (33, 4096, 12), (5, 31, 128)]
-        {
+        for (n, v, dim) in [
+            (1, 1, 1),
+            (1, 2, 3),
+            (7, 5, 12),
+            (8, 64, 12),
+            (9, 65, 12),
+            (67, 257, 5),
+            (300, 1000, 64),
+            (33, 4096, 12),
+            (5, 31, 128),
+        ] {
             let latents = tensor([n, dim], 3 + n as u64, &device);
             let codebook = tensor([v, dim], 77 + v as u64, &device);
             let kernel = ids(nearest_code(latents.clone(), codebook.clone()));

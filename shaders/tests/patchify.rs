@@ -3,9 +3,7 @@
 mod common;
 
 use common::{assert_close, devices, tensor, values};
-use tessera_shaders::{
-    PatchOrder, patchify, patchify_reference, unpatchify, unpatchify_reference,
-};
+use tessera_shaders::{PatchOrder, patchify, patchify_reference, unpatchify, unpatchify_reference};
 
 const ORDERS: [PatchOrder; 2] = [PatchOrder::ChannelsFirst, PatchOrder::ChannelsLast];
 /// batch, channels, grid height, grid width, patch

@@ -8,7 +8,9 @@ use tessera::shaders::{Kernel, kernel_status};
 use super::output::{Done, bytes, table};
 
 pub fn run() -> Result<Done> {
-    let mut rows = vec![["device", "name", "class", "api", "driver", "largest buffer", "workgroup memory"].map(String::from).to_vec()];
+    let mut rows = vec![
+        ["device", "name", "class", "api", "driver", "largest buffer", "workgroup memory"].map(String::from).to_vec(),
+    ];
     rows.push(["cpu", "cpu (flex)", "processor", "", "", "", ""].map(String::from).to_vec());
     let mut json_adapters = Vec::new();
     let mut names = vec!["cpu".to_owned()];

@@ -69,11 +69,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         save_tokens(out, &file)?;
         let length = std::fs::metadata(out).map(|metadata| metadata.len()).unwrap_or(0);
         let side = f64::from(tessera::model_side(tokenizer.info()));
-        let pixels = if arguments.picture.tile {
-            f64::from(picture.width()) * f64::from(picture.height())
-        } else {
-            side * side
-        };
+        let pixels =
+            if arguments.picture.tile { f64::from(picture.width()) * f64::from(picture.height()) } else { side * side };
         let per_pixel = bits as f64 / pixels;
         rows.push(vec![
             input.display().to_string(),

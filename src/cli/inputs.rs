@@ -12,7 +12,11 @@ pub fn pictures(named: &[PathBuf]) -> Result<Vec<PathBuf>> {
     for path in named {
         if path.is_dir() {
             let found = image_folder(path, true)?;
-            ensure!(!found.is_empty(), "{}: expected pictures (PNG, JPEG or WebP), found none in this folder", path.display());
+            ensure!(
+                !found.is_empty(),
+                "{}: expected pictures (PNG, JPEG or WebP), found none in this folder",
+                path.display()
+            );
             paths.extend(found);
         } else {
             paths.push(path.clone());
@@ -47,7 +51,8 @@ pub fn outputs(inputs: &[PathBuf], out: &Path, ending: &str) -> Result<Vec<PathB
     ensure!(out.is_dir(), "{}: expected a folder for {} results, found a file", out.display(), inputs.len());
     let mut results = Vec::with_capacity(inputs.len());
     for input in inputs {
-        let stem = if input == Path::new("-") { "stdin".into() } else { input.file_stem().unwrap_or_default().to_owned() };
+        let stem =
+            if input == Path::new("-") { "stdin".into() } else { input.file_stem().unwrap_or_default().to_owned() };
         let mut name = stem.clone();
         name.push(".");
         name.push(ending);

@@ -93,11 +93,14 @@ fn tokens(path: &Path) -> Result<Done> {
     // A file that was cut off is worth looking at too.
     let file = load_tokens(path, false).or_else(|error| load_tokens(path, true).map_err(|_| error))?;
     let tokens = file.tokens;
-    let whole = file.cut.map_or("yes".to_owned(), |cut| format!("no, {} of {} tokens are there", cut.present, cut.expected));
+    let whole =
+        file.cut.map_or("yes".to_owned(), |cut| format!("no, {} of {} tokens are there", cut.present, cut.expected));
     let picture = file.picture.map_or_else(
         || "unknown".to_owned(),
         |picture| {
-            let tile = picture.tile.map_or("resized to the model's size".to_owned(), |tile| format!("in tiles of {tile} pixels"));
+            let tile = picture
+                .tile
+                .map_or("resized to the model's size".to_owned(), |tile| format!("in tiles of {tile} pixels"));
             format!("{}x{} pixels, {tile}", picture.width, picture.height)
         },
     );

@@ -57,7 +57,12 @@ fn describe(report: &Report, brief: bool) -> String {
     let covered = report.tensors.iter().filter(|line| line.outcome != Outcome::NotCovered).count();
     let mut text = format!(
         "{} ({}, {}): {verdict}, {covered} of {} tensors covered, tolerance {:e} + {:e} |x|\n",
-        report.case, report.system, report.kind, report.tensors.len(), report.atol, report.rtol
+        report.case,
+        report.system,
+        report.kind,
+        report.tensors.len(),
+        report.atol,
+        report.rtol
     );
     for pattern in &report.unmatched {
         text += &format!("required \"{pattern}\" is no expected tensor\n");

@@ -24,11 +24,7 @@ pub enum ConfigError {
 
 impl ConfigError {
     /// [`ConfigError::Invalid`] of these words.
-    pub fn invalid(
-        key: &str,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-    ) -> Self {
+    pub fn invalid(key: &str, expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self::Invalid { key: key.to_owned(), expected: expected.into(), found: found.into() }
     }
 }

@@ -49,7 +49,5 @@ pub use load_error::LoadError;
 pub use model_config::ModelConfig;
 pub use pretrained::{from_files, from_pretrained};
 pub use token_file::{Cut, PictureInfo, TokenFile, load_tokens, save_tokens};
-pub use tokenizer::{
-    DecodeOptions, Input, Latents, Output, ResizeFilter, Tokenizer, TokenizerError, TokenizerInfo,
-};
+pub use tokenizer::{DecodeOptions, Input, Latents, Output, ResizeFilter, Tokenizer, TokenizerError, TokenizerInfo};
 pub use tokens::{Fingerprint, TokenLayout, Tokens, TokensError, id_bits};

@@ -119,9 +119,9 @@ impl ModelConfig {
         let specs = self.listing()?;
         let init: HashMap<&str, &ParamSpec> = specs.iter().map(|spec| (spec.name.as_str(), spec)).collect();
         let values = |entry: &TensorEntry| {
-            let drawn = init.get(entry.name.as_str()).map(|spec| {
-                spec.init.values(entry.shape.iter().product(), seed, &entry.name)
-            });
+            let drawn = init
+                .get(entry.name.as_str())
+                .map(|spec| spec.init.values(entry.shape.iter().product(), seed, &entry.name));
             Ok(drawn.unwrap_or_default())
         };
         Ok(write_streaming(path, &entries(&specs), Precision::F32, HashMap::new(), values)?)

@@ -39,7 +39,8 @@ fn unconfigured(weights: &Weights) -> Result<ModelConfig, LoadError> {
     let entries = weights.entries();
     let name = ModelConfig::release_of(&entries).or_else(|| closest_release(&entries)).unwrap_or_default();
     ModelConfig::preset(name).ok_or_else(|| {
-        let found = format!("{} has no config beside it and its tensors are no released model's", weights.path().display());
+        let found =
+            format!("{} has no config beside it and its tensors are no released model's", weights.path().display());
         LoadError::Config(crate::ConfigError::UnknownArchitecture(found))
     })
 }

@@ -104,7 +104,9 @@ pub enum TokenizerError {
         found: String,
     },
     /// Tokens of another model.
-    #[error("these tokens were made by another model ({found}), this one is {expected}: decode them with the model that made them")]
+    #[error(
+        "these tokens were made by another model ({found}), this one is {expected}: decode them with the model that made them"
+    )]
     OtherModel {
         /// This model.
         expected: Fingerprint,

@@ -179,9 +179,7 @@ impl Tokens {
             let (expected, found) = (format!("1 to {positions} tokens"), keep.to_string());
             return Err(TokensError::Shape { what: "prefix", expected, found });
         }
-        let kept = (0..self.batch * positions)
-            .map(|at| at % positions < keep && self.is_kept(at))
-            .collect();
+        let kept = (0..self.batch * positions).map(|at| at % positions < keep && self.is_kept(at)).collect();
         self.with_kept(kept)
     }
 

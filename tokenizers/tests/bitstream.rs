@@ -9,8 +9,8 @@ use header::{header_bytes, repair};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use tessera_tokenizers::token_file::{MAX_SCALES, read_safetensors, write_safetensors};
 use tessera_tokenizers::{
-    Cut, Fingerprint, PictureInfo, TokenFile, TokenFileError, TokenLayout, Tokens, id_bits, load_tokens,
-    read_tsr, save_tokens, write_tsr,
+    Cut, Fingerprint, PictureInfo, TokenFile, TokenFileError, TokenLayout, Tokens, id_bits, load_tokens, read_tsr,
+    save_tokens, write_tsr,
 };
 
 /// The worked example of FORMAT.md.
@@ -30,15 +30,8 @@ fn golden_bytes() -> Vec<u8> {
 fn golden_file() -> TokenFile {
     let fingerprint = Fingerprint(std::array::from_fn(|at| at as u8));
     let ids = vec![1, 2, 3, 0, 4, 0, 1, 0];
-    let tokens = Tokens::new(ids, 2, ordered(4), vec![5], fingerprint)
-        .unwrap()
-        .prefix(3)
-        .unwrap();
-    TokenFile::new(tokens).with_picture(PictureInfo {
-        width: 40,
-        height: 20,
-        tile: Some(20),
-    })
+    let tokens = Tokens::new(ids, 2, ordered(4), vec![5], fingerprint).unwrap().prefix(3).unwrap();
+    TokenFile::new(tokens).with_picture(PictureInfo { width: 40, height: 20, tile: Some(20) })
 }
 
 fn ordered(len: u32) -> TokenLayout {
@@ -85,9 +78,7 @@ fn every_layout_depth_vocabulary_and_mask_comes_back() {
         ordered(1),
         ordered(37),
         TokenLayout::Grid { height: 3, width: 5 },
-        TokenLayout::Scales {
-            counts: vec![1, 4, 0, 9],
-        },
+        TokenLayout::Scales { counts: vec![1, 4, 0, 9] },
     ];
     let vocabs: [&[u32]; 11] = [
         &[1],
@@ -123,28 +114,14 @@ fn every_layout_depth_vocabulary_and_mask_comes_back() {
 
 #[test]
 fn the_picture_comes_back() {
-    let sizes = [
-        (1, 640, 480, None),
-        (6, 700, 500, Some(256)),
-        (1, u32::MAX, 1, Some(u32::MAX)),
-    ];
+    let sizes = [(1, 640, 480, None), (6, 700, 500, Some(256)), (1, u32::MAX, 1, Some(u32::MAX))];
     for (items, width, height, tile) in sizes {
         let picture = PictureInfo { width, height, tile };
         let file = TokenFile::new(tokens(items, ordered(8), &[100])).with_picture(picture);
-        assert_eq!(
-            read_tsr(&write_tsr(&file).unwrap(), false).unwrap().picture,
-            Some(picture)
-        );
-        assert_eq!(
-            read_safetensors(&write_safetensors(&file).unwrap()).unwrap(),
-            file
-        );
+        assert_eq!(read_tsr(&write_tsr(&file).unwrap(), false).unwrap().picture, Some(picture));
+        assert_eq!(read_safetensors(&write_safetensors(&file).unwrap()).unwrap(), file);
     }
-    let tiled = PictureInfo {
-        width: 700,
-        height: 500,
-        tile: Some(256),
-    };
+    let tiled = PictureInfo { width: 700, height: 500, tile: Some(256) };
     assert_eq!((tiled.columns(), tiled.rows(), tiled.tiles()), (3, 2, 6));
 }
 
@@ -152,10 +129,7 @@ fn the_picture_comes_back() {
 fn the_bytes_of_the_written_specification_stay_as_they_are() {
     assert_eq!(write_tsr(&golden_file()).unwrap(), golden_bytes());
     assert_eq!(read_tsr(&golden_bytes(), false).unwrap(), golden_file());
-    assert!(
-        include_str!("../src/bitstream/FORMAT.md").contains(GOLDEN),
-        "FORMAT.md shows the same bytes"
-    );
+    assert!(include_str!("../src/bitstream/FORMAT.md").contains(GOLDEN), "FORMAT.md shows the same bytes");
     let bytes = golden_bytes();
     let cut = read_tsr(&bytes[..bytes.len() - 5], true).unwrap();
     assert_eq!(cut.tokens.ids(), [1, 2, 3, 0, 4, 0, 0, 0]);
@@ -164,18 +138,11 @@ fn the_bytes_of_the_written_specification_stay_as_they_are() {
 
 #[test]
 fn a_one_d_piece_picture_of_256_tokens_takes_384_bytes_and_a_header() {
-    let picture = PictureInfo {
-        width: 256,
-        height: 256,
-        tile: None,
-    };
+    let picture = PictureInfo { width: 256, height: 256, tile: None };
     let file = TokenFile::new(tokens(1, ordered(256), &[4096])).with_picture(picture);
     let bytes = write_tsr(&file).unwrap();
     let header = header_bytes(&bytes).unwrap();
-    println!(
-        "header {header} bytes, checksum 4 bytes, file {} bytes",
-        bytes.len()
-    );
+    println!("header {header} bytes, checksum 4 bytes, file {} bytes", bytes.len());
     assert_eq!((header, bytes.len() - header), (64, 384 + 4));
     let prefix = TokenFile::new(file.tokens.prefix(32).unwrap()).with_picture(picture);
     assert_eq!(write_tsr(&prefix).unwrap().len(), 68 + 48 + 4);
@@ -187,13 +154,7 @@ fn a_file_cut_at_any_byte_after_its_header_decodes_to_a_prefix_of_the_stream() {
         (1, ordered(20), &[4096]),
         (3, ordered(9), &[1000, 3]),
         (2, TokenLayout::Grid { height: 3, width: 4 }, &[1 << 14]),
-        (
-            2,
-            TokenLayout::Scales {
-                counts: vec![1, 4, 4],
-            },
-            &[1, 5],
-        ),
+        (2, TokenLayout::Scales { counts: vec![1, 4, 4] }, &[1, 5]),
     ];
     for (items, layout, vocab) in shapes {
         for tokens in masks(&tokens(items, layout.clone(), vocab)) {
@@ -231,10 +192,7 @@ fn a_file_cut_at_any_byte_after_its_header_decodes_to_a_prefix_of_the_stream() {
             for end in 0..header {
                 for partial in [false, true] {
                     let error = read_tsr(&bytes[..end], partial).unwrap_err();
-                    assert!(
-                        matches!(error, TokenFileError::HeaderCut { .. }),
-                        "{end}: {error}"
-                    );
+                    assert!(matches!(error, TokenFileError::HeaderCut { .. }), "{end}: {error}");
                 }
             }
         }
@@ -249,19 +207,13 @@ fn every_flipped_bit_of_a_whole_file_is_an_error() {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             for partial in [false, true] {
-                assert!(
-                    read_tsr(&flipped, partial).is_err(),
-                    "bit {bit}, partial {partial}"
-                );
+                assert!(read_tsr(&flipped, partial).is_err(), "bit {bit}, partial {partial}");
             }
             // in a cut file nothing covers the payload, but the header must still be right
             let header = header_bytes(&bytes).unwrap();
             for end in header..bytes.len() {
                 let part = read_tsr(&flipped[..end], true);
-                assert!(
-                    bit / 8 >= header || part.is_err(),
-                    "bit {bit} of a file cut at {end}"
-                );
+                assert!(bit / 8 >= header || part.is_err(), "bit {bit} of a file cut at {end}");
             }
         }
     }
@@ -276,10 +228,7 @@ fn a_header_and_a_payload_of_different_files_do_not_go_together() {
     let (mut mixed, other) = (file([1; 32]), file([2; 32]));
     let header = header_bytes(&mixed).unwrap();
     mixed[header..].copy_from_slice(&other[header..]);
-    assert!(matches!(
-        read_tsr(&mixed, true),
-        Err(TokenFileError::Damaged { .. })
-    ));
+    assert!(matches!(read_tsr(&mixed, true), Err(TokenFileError::Damaged { .. })));
 }
 
 #[test]
@@ -301,20 +250,11 @@ fn each_kind_of_damage_has_its_error() {
     };
     use TokenFileError as E;
     assert!(matches!(changed(&|b| b[0] = b'T'), E::NotTsr { .. }));
-    assert!(matches!(
-        changed(&|b| b[4] = 2),
-        E::Version {
-            expected: 1,
-            found: 2
-        }
-    ));
+    assert!(matches!(changed(&|b| b[4] = 2), E::Version { expected: 1, found: 2 }));
     assert!(matches!(changed(&|b| b[20] ^= 1), E::HeaderDamaged { .. }));
     assert!(matches!(changed(&|b| b[header] ^= 1), E::Damaged { .. }));
     assert!(matches!(changed(&|b| b.push(0)), E::TooLong { .. }));
-    assert!(
-        matches!(repaired(&|b| b[header] |= 7), E::Tokens(_)),
-        "id 7 of a vocabulary of 5"
-    );
+    assert!(matches!(repaired(&|b| b[header] |= 7), E::Tokens(_)), "id 7 of a vocabulary of 5");
     let last = bytes.len() - 5;
     assert!(matches!(repaired(&|b| b[last] |= 0x80), E::Padding));
     let what = |error| match error {
@@ -330,10 +270,7 @@ fn each_kind_of_damage_has_its_error() {
     assert_eq!(what(repaired(&|b| b[47] = 4)), "positions");
     assert_eq!(what(repaired(&|b| b[43] = 4)), "items");
     assert_eq!(what(repaired(&|b| b[42] = 0xff)), "ids");
-    assert!(matches!(
-        repaired(&|b| b[42] = 0x1f),
-        E::TooManyIds { limit: 4_194_304, .. }
-    ));
+    assert!(matches!(repaired(&|b| b[42] = 0x1f), E::TooManyIds { limit: 4_194_304, .. }));
 }
 
 #[test]
@@ -357,10 +294,7 @@ fn a_mask_has_one_form_only() {
     assert!(read(2, &[0b01_1010]).is_ok(), "2 and 3");
     assert!(read(2, &[0b11_1010]).is_err(), "2 and 7 of 5");
     assert!(read(2, &[0b101_1010]).is_err(), "bits after the last length");
-    assert!(
-        read(3, &[0b0110_0011, 0]).is_err(),
-        "prefixes of 2 and 2, then 3 and more, as a subset"
-    );
+    assert!(read(3, &[0b0110_0011, 0]).is_err(), "prefixes of 2 and 2, then 3 and more, as a subset");
     assert!(read(3, &[0b0100_0101, 0]).is_ok(), "a subset");
 }
 
@@ -384,13 +318,8 @@ fn what_no_token_file_can_hold_is_refused_by_both_writers() {
     assert_eq!(refused(&new(vec![], 3, ordered(0), vec![2])), "positions");
     assert_eq!(refused(&new(vec![], 0, ordered(4), vec![0])), "vocabulary");
     assert_eq!(refused(&new(vec![0; 256], 1, ordered(1), vec![2; 256])), "depth");
-    let scales = TokenLayout::Scales {
-        counts: vec![1; MAX_SCALES + 1],
-    };
-    assert_eq!(
-        refused(&new(vec![0; MAX_SCALES + 1], 1, scales, vec![2])),
-        "scales"
-    );
+    let scales = TokenLayout::Scales { counts: vec![1; MAX_SCALES + 1] };
+    assert_eq!(refused(&new(vec![0; MAX_SCALES + 1], 1, scales, vec![2])), "scales");
     let one = || TokenFile::new(tokens(1, ordered(4), &[2]));
     let picture = |width, height, tile| one().with_picture(PictureInfo { width, height, tile });
     assert_eq!(refused(&picture(0, 5, None)), "picture width");
@@ -405,14 +334,8 @@ fn a_few_kept_tokens_of_very_many_are_refused_by_the_writer_as_by_the_reader() {
     let few = Tokens::new(vec![1; 5 << 20], 1, layout, vec![2], Fingerprint::default()).unwrap();
     let whole = write_tsr(&TokenFile::new(few.clone())).unwrap();
     assert_eq!(read_tsr(&whole, false).unwrap().tokens, few);
-    assert!(matches!(
-        read_tsr(&whole[..2000], true),
-        Err(TokenFileError::TooManyIds { .. })
-    ));
-    assert_eq!(
-        read_tsr(&whole[..20_480], true).unwrap().cut.unwrap().expected,
-        5 << 20
-    );
+    assert!(matches!(read_tsr(&whole[..2000], true), Err(TokenFileError::TooManyIds { .. })));
+    assert_eq!(read_tsr(&whole[..20_480], true).unwrap().cut.unwrap().expected, 5 << 20);
     let few = TokenFile::new(few.prefix(8).unwrap());
     assert!(matches!(write_tsr(&few), Err(TokenFileError::TooManyIds { .. })));
 }
@@ -422,20 +345,13 @@ fn the_safetensors_crate_reads_what_is_written() {
     let tokens = tokens(2, TokenLayout::Grid { height: 2, width: 3 }, &[9, 70000]);
     let marks: Vec<bool> = (0..12).map(|at| at % 5 != 1).collect();
     let file = TokenFile::new(tokens.with_kept(marks.clone()).unwrap());
-    let file = file.with_picture(PictureInfo {
-        width: 30,
-        height: 16,
-        tile: Some(16),
-    });
+    let file = file.with_picture(PictureInfo { width: 30, height: 16, tile: Some(16) });
     let bytes = write_safetensors(&file).unwrap();
     let read = SafeTensors::deserialize(&bytes).unwrap();
     let (ids, kept) = (read.tensor("ids").unwrap(), read.tensor("kept").unwrap());
     assert_eq!((ids.dtype(), ids.shape()), (Dtype::I64, [2, 6, 2].as_slice()));
     assert_eq!((kept.dtype(), kept.shape()), (Dtype::BOOL, [2, 6].as_slice()));
-    let numbers = ids
-        .data()
-        .chunks(8)
-        .map(|id| i64::from_le_bytes(id.try_into().unwrap()));
+    let numbers = ids.data().chunks(8).map(|id| i64::from_le_bytes(id.try_into().unwrap()));
     assert!(numbers.eq(file.tokens.ids().iter().map(|&id| i64::from(id))));
     assert!(kept.data().iter().map(|&mark| mark == 1).eq(marks));
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
@@ -464,10 +380,7 @@ fn a_file_of_another_safetensors_writer_is_read_and_a_wrong_one_refused() {
             ("vocab", "[6]"),
             ("fingerprint", &"ab".repeat(32)),
         ];
-        let pairs = base
-            .iter()
-            .chain(changes)
-            .map(|(key, value)| (key.to_string(), value.to_string()));
+        let pairs = base.iter().chain(changes).map(|(key, value)| (key.to_string(), value.to_string()));
         Some(pairs.filter(|(_, value)| !value.is_empty()).collect())
     };
     let ids: Vec<u8> = [5_i64, 4, 3].iter().flat_map(|id| id.to_le_bytes()).collect();
@@ -478,72 +391,33 @@ fn a_file_of_another_safetensors_writer_is_read_and_a_wrong_one_refused() {
     let good = || ("ids", view(Dtype::I64, &[1, 3, 1], &ids));
     let kept = |data| ("kept", view(Dtype::U8, &[1, 3], data));
     assert_eq!(read(vec![good()], &[]).unwrap().tokens.ids(), [5, 4, 3]);
-    assert_eq!(
-        read(vec![good(), kept(&[1, 0, 1])], &[]).unwrap().tokens.ids(),
-        [5, 0, 3]
-    );
+    assert_eq!(read(vec![good(), kept(&[1, 0, 1])], &[]).unwrap().tokens.ids(), [5, 0, 3]);
 
     let fails = |result: Result<TokenFile, TokenFileError>, part: &str| {
         let error = result.unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     };
-    fails(
-        read(vec![good(), kept(&[1, 0, 2])], &[]),
-        "tensor kept: a token file needs marks of 0 or 1, found 2",
-    );
-    fails(
-        read(vec![good(), ("more", view(Dtype::U8, &[1], &[0]))], &[]),
-        "unknown field `more`",
-    );
+    fails(read(vec![good(), kept(&[1, 0, 2])], &[]), "tensor kept: a token file needs marks of 0 or 1, found 2");
+    fails(read(vec![good(), ("more", view(Dtype::U8, &[1], &[0]))], &[]), "unknown field `more`");
     fails(read(vec![kept(&[1, 0, 1])], &[]), "missing field `ids`");
-    fails(
-        read(vec![("ids", view(Dtype::F64, &[1, 3, 1], &ids))], &[]),
-        "tensor ids: a token file needs I64",
-    );
-    fails(
-        read(vec![("ids", view(Dtype::I64, &[1, 3], &ids))], &[]),
-        "found I64 [1, 3]",
-    );
-    fails(
-        read(vec![("ids", view(Dtype::I64, &[3, 1, 1], &ids))], &[]),
-        "tensor ids",
-    );
+    fails(read(vec![("ids", view(Dtype::F64, &[1, 3, 1], &ids))], &[]), "tensor ids: a token file needs I64");
+    fails(read(vec![("ids", view(Dtype::I64, &[1, 3], &ids))], &[]), "found I64 [1, 3]");
+    fails(read(vec![("ids", view(Dtype::I64, &[3, 1, 1], &ids))], &[]), "tensor ids");
     fails(read(vec![good()], &[("vocab", "[5]")]), "token id 5 at index 0");
     fails(read(vec![good()], &[("vocab", "[6, 6]")]), "tensor ids");
     fails(read(vec![good()], &[("vocab", "six")]), "metadata vocab");
-    fails(
-        read(vec![good()], &[("layout", r#"{"spiral": {"len": 3}}"#)]),
-        "metadata layout",
-    );
-    fails(
-        read(vec![good()], &[("tessera_tokens", "2")]),
-        "version 1, found 2",
-    );
-    fails(
-        read(vec![good()], &[("fingerprint", "ab")]),
-        "metadata fingerprint",
-    );
+    fails(read(vec![good()], &[("layout", r#"{"spiral": {"len": 3}}"#)]), "metadata layout");
+    fails(read(vec![good()], &[("tessera_tokens", "2")]), "version 1, found 2");
+    fails(read(vec![good()], &[("fingerprint", "ab")]), "metadata fingerprint");
     fails(read(vec![good()], &[("tile", "16")]), "metadata picture");
-    fails(
-        read(
-            vec![good()],
-            &[("picture", r#"{"width":9,"height":9}"#), ("tile", "5")],
-        ),
-        "needs 4, one for each",
-    );
+    fails(read(vec![good()], &[("picture", r#"{"width":9,"height":9}"#), ("tile", "5")]), "needs 4, one for each");
     let negative: Vec<u8> = [-1_i64, 4, 3].iter().flat_map(|id| id.to_le_bytes()).collect();
-    fails(
-        read(vec![("ids", view(Dtype::I64, &[1, 3, 1], &negative))], &[]),
-        "found -1",
-    );
+    fails(read(vec![("ids", view(Dtype::I64, &[1, 3, 1], &negative))], &[]), "found -1");
     let whole = safetensors::serialize(vec![good()], metadata(&[])).unwrap();
     for end in 0..whole.len() {
         assert!(read_safetensors(&whole[..end]).is_err(), "cut at {end}");
     }
-    fails(
-        read_safetensors(&[whole.as_slice(), &[0]].concat()),
-        "tensor data",
-    );
+    fails(read_safetensors(&[whole.as_slice(), &[0]].concat()), "tensor data");
     fails(read_safetensors(&[0xff; 64]), "safetensors header");
 }
 
@@ -585,20 +459,10 @@ fn the_extension_chooses_the_format_and_a_save_replaces_the_file_whole() {
         save_tokens(&path, &golden_file()).unwrap();
         assert_eq!(load_tokens(&path, false).unwrap(), golden_file());
     }
-    assert_eq!(
-        std::fs::read(folder.path().join("a.tsr")).unwrap(),
-        golden_bytes()
-    );
-    let mut names: Vec<_> = std::fs::read_dir(folder.path())
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name())
-        .collect();
+    assert_eq!(std::fs::read(folder.path().join("a.tsr")).unwrap(), golden_bytes());
+    let mut names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(
-        names,
-        ["B.TSR", "a.tsr", "c.safetensors"],
-        "no temporary file stays"
-    );
+    assert_eq!(names, ["B.TSR", "a.tsr", "c.safetensors"], "no temporary file stays");
 }
 
 #[cfg(unix)]
@@ -606,12 +470,7 @@ fn the_extension_chooses_the_format_and_a_save_replaces_the_file_whole() {
 fn a_saved_file_has_the_permissions_of_any_new_file() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
-    let mode = |name| {
-        std::fs::metadata(folder.path().join(name))
-            .unwrap()
-            .permissions()
-            .mode()
-    };
+    let mode = |name| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
     std::fs::write(folder.path().join("plain"), "").unwrap();
     save_tokens(folder.path().join("a.tsr"), &golden_file()).unwrap();
     assert_eq!(mode("a.tsr"), mode("plain"));
@@ -643,31 +502,15 @@ fn errors_of_saving_and_loading_name_the_path() {
     assert!(matches!(load(&at("a")), E::Extension { .. }));
     let bytes = golden_bytes();
     std::fs::write(at("cut.tsr"), &bytes[..bytes.len() - 1]).unwrap();
-    assert!(matches!(
-        load(&at("cut.tsr")).kind(),
-        E::Cut {
-            present: 6,
-            expected: 6
-        }
-    ));
-    assert_eq!(
-        load_tokens(at("cut.tsr"), true).unwrap().tokens,
-        golden_file().tokens
-    );
+    assert!(matches!(load(&at("cut.tsr")).kind(), E::Cut { present: 6, expected: 6 }));
+    assert_eq!(load_tokens(at("cut.tsr"), true).unwrap().tokens, golden_file().tokens);
     std::fs::write(at("a.safetensors"), &bytes).unwrap();
     assert!(matches!(load(&at("a.safetensors")), E::InFile { .. }));
     let empty = TokenFile::new(Tokens::new(vec![], 0, ordered(1), vec![2], Fingerprint::default()).unwrap());
-    let error = named(
-        save_tokens(at("empty.tsr"), &empty).unwrap_err(),
-        &at("empty.tsr"),
-    );
+    let error = named(save_tokens(at("empty.tsr"), &empty).unwrap_err(), &at("empty.tsr"));
     assert!(matches!(error.kind(), E::Field { what: "items", .. }));
     assert!(!at("empty.tsr").exists());
     let long = std::fs::File::create(at("long.tsr")).unwrap();
-    long.set_len(tessera_tokenizers::token_file::MAX_FILE_BYTES + 1)
-        .unwrap();
-    assert!(matches!(
-        load(&at("long.tsr")).kind(),
-        E::Field { what: "file", .. }
-    ));
+    long.set_len(tessera_tokenizers::token_file::MAX_FILE_BYTES + 1).unwrap();
+    assert!(matches!(load(&at("long.tsr")).kind(), E::Field { what: "file", .. }));
 }

@@ -46,10 +46,7 @@ fn watched(bytes: &[u8], read: impl FnOnce(&[u8]) -> Outcome) -> Outcome {
     PEAK.store(before, Relaxed);
     let outcome = read(bytes);
     let used = PEAK.load(Relaxed) - before;
-    assert!(
-        used <= memory_limit(bytes.len()),
-        "{used} bytes allocated for {bytes:02x?}"
-    );
+    assert!(used <= memory_limit(bytes.len()), "{used} bytes allocated for {bytes:02x?}");
     HIGHEST.fetch_max(used, Relaxed);
     outcome
 }
@@ -102,36 +99,20 @@ fn corpus() -> Vec<TokenFile> {
         (3, ordered(5), vec![1, u32::MAX, 2], None),
         (2, ordered(9), vec![1], None),
         (2, TokenLayout::Grid { height: 4, width: 5 }, vec![16384, 3], None),
-        (
-            1,
-            TokenLayout::Scales {
-                counts: vec![1, 4, 9],
-            },
-            vec![17],
-            picture(64, 64, None),
-        ),
+        (1, TokenLayout::Scales { counts: vec![1, 4, 9] }, vec![17], picture(64, 64, None)),
     ];
     let mut files = Vec::new();
     for (items, layout, vocab, picture) in shapes {
         let count = items * layout.positions();
         let depths = || vocab.iter().cycle().take(count * vocab.len());
-        let ids = depths()
-            .map(|&vocab| (rng.next() % u64::from(vocab)) as u32)
-            .collect();
+        let ids = depths().map(|&vocab| (rng.next() % u64::from(vocab)) as u32).collect();
         let whole = Tokens::new(ids, items, layout, vocab.clone(), Fingerprint([0xa5; 32])).unwrap();
         let positions = whole.positions();
         let lengths: Vec<usize> = (0..items).map(|_| rng.below(positions + 1)).collect();
-        let prefixes = (0..count)
-            .map(|at| at % positions < lengths[at / positions])
-            .collect();
+        let prefixes = (0..count).map(|at| at % positions < lengths[at / positions]).collect();
         let subset = (0..count).map(|_| rng.below(2) == 0).collect();
         let masked = |mask| whole.clone().with_kept(mask).unwrap();
-        let variants = [
-            whole.clone(),
-            whole.clone().prefix(positions / 2).unwrap(),
-            masked(prefixes),
-            masked(subset),
-        ];
+        let variants = [whole.clone(), whole.clone().prefix(positions / 2).unwrap(), masked(prefixes), masked(subset)];
         for tokens in variants {
             let file = TokenFile::new(tokens);
             files.push(picture.map_or(file.clone(), |picture| file.with_picture(picture)));
@@ -141,26 +122,8 @@ fn corpus() -> Vec<TokenFile> {
 }
 
 /// Numbers at which arithmetic and limits turn.
-const EDGES: [u32; 18] = [
-    0,
-    1,
-    2,
-    3,
-    4,
-    7,
-    8,
-    31,
-    255,
-    256,
-    4095,
-    65_537,
-    1 << 20,
-    1 << 24,
-    1 << 26,
-    (1 << 26) + 1,
-    1 << 31,
-    u32::MAX,
-];
+const EDGES: [u32; 18] =
+    [0, 1, 2, 3, 4, 7, 8, 31, 255, 256, 4095, 65_537, 1 << 20, 1 << 24, 1 << 26, (1 << 26) + 1, 1 << 31, u32::MAX];
 
 /// The same file with some numbers of its header replaced and its checksums made right again.
 fn overwrite_header(rng: &mut Rng, bytes: &mut Vec<u8>) {
@@ -172,11 +135,7 @@ fn overwrite_header(rng: &mut Rng, bytes: &mut Vec<u8>) {
             2..=4 => {
                 // a number after the fingerprint, small most of the time so that the rest still fits
                 let at = 40 + 4 * rng.below((header - 44) / 4);
-                let number = if rng.below(12) == 0 {
-                    *rng.pick(&EDGES)
-                } else {
-                    rng.below(40) as u32
-                };
+                let number = if rng.below(12) == 0 { *rng.pick(&EDGES) } else { rng.below(40) as u32 };
                 bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
             }
             _ => {
@@ -274,10 +233,7 @@ fn a_million_random_and_mutated_files_never_panic_the_reader_nor_allocate_beyond
     const CASES: usize = 1_000_000;
     let files = corpus();
     let valid: Vec<_> = files.iter().map(|file| write_tsr(file).unwrap()).collect();
-    let json: Vec<_> = files
-        .iter()
-        .map(|file| write_safetensors(file).unwrap())
-        .collect();
+    let json: Vec<_> = files.iter().map(|file| write_safetensors(file).unwrap()).collect();
     let (mut rng, mut seen) = (Rng(1), BTreeMap::<_, usize>::new());
     for case in 0..CASES {
         if case % 8 == 0 {
@@ -287,11 +243,8 @@ fn a_million_random_and_mutated_files_never_panic_the_reader_nor_allocate_beyond
             continue;
         }
         let mut bytes = mutate(&mut rng, &valid);
-        let check = |bytes: &[u8]| {
-            hostile::check_tsr(bytes, |bytes, partial| {
-                watched(bytes, |bytes| read_tsr(bytes, partial))
-            })
-        };
+        let check =
+            |bytes: &[u8]| hostile::check_tsr(bytes, |bytes, partial| watched(bytes, |bytes| read_tsr(bytes, partial)));
         let [whole, partial] = check(&bytes);
         *seen.entry(("whole", name(&whole))).or_default() += 1;
         *seen.entry(("partial", name(&partial))).or_default() += 1;
@@ -305,37 +258,16 @@ fn a_million_random_and_mutated_files_never_panic_the_reader_nor_allocate_beyond
     }
     println!("highest allocation: {} bytes\n{seen:#?}", HIGHEST.load(Relaxed));
     // the cases must reach every part of the readers, else the test says little
-    for result in [
-        "header cut",
-        "header damaged",
-        "field",
-        "too many ids",
-        "cut",
-        "too long",
-        "damaged",
-    ] {
-        assert!(
-            seen.get(&("whole", result)).is_some_and(|&count| count > 1000),
-            "{result}: {seen:?}"
-        );
+    for result in ["header cut", "header damaged", "field", "too many ids", "cut", "too long", "damaged"] {
+        assert!(seen.get(&("whole", result)).is_some_and(|&count| count > 1000), "{result}: {seen:?}");
     }
     for result in ["read whole", "padding", "tokens"] {
-        assert!(
-            seen.get(&("trimmed", result)).is_some_and(|&count| count > 1000),
-            "{result}: {seen:?}"
-        );
+        assert!(seen.get(&("trimmed", result)).is_some_and(|&count| count > 1000), "{result}: {seen:?}");
     }
     for result in ["read in part", "tokens", "version", "not tsr"] {
-        assert!(
-            seen.get(&("partial", result)).is_some_and(|&count| count > 1000),
-            "{result}: {seen:?}"
-        );
+        assert!(seen.get(&("partial", result)).is_some_and(|&count| count > 1000), "{result}: {seen:?}");
     }
     for result in ["read whole", "json", "field", "header cut", "tokens"] {
-        assert!(
-            seen.get(&("safetensors", result))
-                .is_some_and(|&count| count > 1000),
-            "{result}: {seen:?}"
-        );
+        assert!(seen.get(&("safetensors", result)).is_some_and(|&count| count > 1000), "{result}: {seen:?}");
     }
 }

@@ -16,11 +16,7 @@ const RELEASES: [(&str, &str, usize); 10] = [
     ("titok-bl64-vq8k", include_str!("data/tensors/titok-bl64-vq8k.json"), 390_016_148),
     ("titok-bl128-vq8k", include_str!("data/tensors/titok-bl128-vq8k.json"), 390_179_988),
     ("titok-sl256-vq8k", include_str!("data/tensors/titok-sl256-vq8k.json"), 330_260_884),
-    (
-        "maskgit-vqgan-imagenet-f16-256",
-        include_str!("data/tensors/maskgit-vqgan-imagenet-f16-256.json"),
-        54_515_587,
-    ),
+    ("maskgit-vqgan-imagenet-f16-256", include_str!("data/tensors/maskgit-vqgan-imagenet-f16-256.json"), 54_515_587),
 ];
 
 fn released(list: &str) -> BTreeMap<String, Vec<usize>> {

@@ -43,22 +43,19 @@ fn along_rows(picture: &Picture, width: u32, filter: Filter) -> Picture {
     let taps = Taps::new(picture.width(), width, filter, fixed_point);
     let stride = width as usize * 3;
     let mut rgb = vec![0; stride * picture.height() as usize];
-    let rows = rgb
-        .par_chunks_exact_mut(stride)
-        .zip(picture.rgb().par_chunks_exact(picture.stride()));
-    rows.with_min_len(ROWS_PER_TASK)
-        .for_each(|(target, source)| {
-            for (pixel, (first, weights)) in target.chunks_exact_mut(3).zip(taps.iter()) {
-                let [mut red, mut green, mut blue] = [HALF; 3];
-                let window = source.get(first * 3..).unwrap_or(&[]);
-                for (&weight, colour) in weights.iter().zip(window.as_chunks::<3>().0) {
-                    red += weight * i32::from(colour[0]);
-                    green += weight * i32::from(colour[1]);
-                    blue += weight * i32::from(colour[2]);
-                }
-                pixel.copy_from_slice(&[to_byte(red), to_byte(green), to_byte(blue)]);
+    let rows = rgb.par_chunks_exact_mut(stride).zip(picture.rgb().par_chunks_exact(picture.stride()));
+    rows.with_min_len(ROWS_PER_TASK).for_each(|(target, source)| {
+        for (pixel, (first, weights)) in target.chunks_exact_mut(3).zip(taps.iter()) {
+            let [mut red, mut green, mut blue] = [HALF; 3];
+            let window = source.get(first * 3..).unwrap_or(&[]);
+            for (&weight, colour) in weights.iter().zip(window.as_chunks::<3>().0) {
+                red += weight * i32::from(colour[0]);
+                green += weight * i32::from(colour[1]);
+                blue += weight * i32::from(colour[2]);
             }
-        });
+            pixel.copy_from_slice(&[to_byte(red), to_byte(green), to_byte(blue)]);
+        }
+    });
     Picture::from_parts(width, picture.height(), rgb)
 }
 
@@ -67,27 +64,21 @@ fn along_columns(picture: &Picture, height: u32, filter: Filter) -> Picture {
     let taps = Taps::new(picture.height(), height, filter, fixed_point);
     let stride = picture.stride();
     let mut rgb = vec![0; stride * height as usize];
-    rgb.par_chunks_exact_mut(stride)
-        .enumerate()
-        .with_min_len(ROWS_PER_TASK)
-        .for_each_init(
-            || vec![HALF; stride],
-            |sums, (row, target)| {
-                let (first, weights) = taps.window(row);
-                sums.fill(HALF);
-                for (&weight, source) in weights
-                    .iter()
-                    .zip(picture.rgb().chunks_exact(stride).skip(first))
-                {
-                    for (sum, &byte) in sums.iter_mut().zip(source) {
-                        *sum += weight * i32::from(byte);
-                    }
+    rgb.par_chunks_exact_mut(stride).enumerate().with_min_len(ROWS_PER_TASK).for_each_init(
+        || vec![HALF; stride],
+        |sums, (row, target)| {
+            let (first, weights) = taps.window(row);
+            sums.fill(HALF);
+            for (&weight, source) in weights.iter().zip(picture.rgb().chunks_exact(stride).skip(first)) {
+                for (sum, &byte) in sums.iter_mut().zip(source) {
+                    *sum += weight * i32::from(byte);
                 }
-                for (byte, &sum) in target.iter_mut().zip(&*sums) {
-                    *byte = to_byte(sum);
-                }
-            },
-        );
+            }
+            for (byte, &sum) in target.iter_mut().zip(&*sums) {
+                *byte = to_byte(sum);
+            }
+        },
+    );
     Picture::from_parts(picture.width(), height, rgb)
 }
 

@@ -17,10 +17,7 @@ impl<W> Taps<W> {
         let widening = scale.max(1.0);
         let support = filter.support() * widening;
         let step = 1.0 / widening;
-        let mut taps = Self {
-            windows: Vec::with_capacity(output as usize),
-            weights: Vec::new(),
-        };
+        let mut taps = Self { windows: Vec::with_capacity(output as usize), weights: Vec::new() };
         let mut window = Vec::new();
         for position in 0..output {
             let centre = (f64::from(position) + 0.5) * scale;
@@ -28,12 +25,9 @@ impl<W> Taps<W> {
             let first = (centre - support + 0.5) as u32;
             let end = ((centre + support + 0.5) as u32).min(input);
             window.clear();
-            window
-                .extend((first..end).map(|x| filter.weight((f64::from(x) - centre + 0.5) * step)));
+            window.extend((first..end).map(|x| filter.weight((f64::from(x) - centre + 0.5) * step)));
             let sum: f64 = window.iter().sum();
-            let normalised = window
-                .iter()
-                .map(|&weight| if sum == 0.0 { weight } else { weight / sum });
+            let normalised = window.iter().map(|&weight| if sum == 0.0 { weight } else { weight / sum });
             taps.weights.extend(normalised.map(&convert));
             taps.windows.push((first as usize, taps.weights.len()));
         }
@@ -47,10 +41,7 @@ impl<W> Taps<W> {
 
     /// The window of one output position; empty beyond the last.
     pub(super) fn window(&self, position: usize) -> (usize, &[W]) {
-        let begin = position
-            .checked_sub(1)
-            .and_then(|before| self.windows.get(before))
-            .map_or(0, |&(_, end)| end);
+        let begin = position.checked_sub(1).and_then(|before| self.windows.get(before)).map_or(0, |&(_, end)| end);
         let (first, end) = self.windows.get(position).copied().unwrap_or((0, begin));
         (first, self.weights.get(begin..end).unwrap_or(&[]))
     }
@@ -60,12 +51,7 @@ impl<W> Taps<W> {
 mod tests {
     use super::*;
 
-    const FILTERS: [Filter; 4] = [
-        Filter::Box,
-        Filter::Bilinear,
-        Filter::Bicubic,
-        Filter::Lanczos3,
-    ];
+    const FILTERS: [Filter; 4] = [Filter::Box, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos3];
 
     #[test]
     fn weights_sum_to_one_and_windows_stay_inside() {
@@ -87,10 +73,7 @@ mod tests {
             for input in (1..60).chain([61, 100, 613, 4096]) {
                 for output in (1..60).chain([61, 100, 613, 4096]) {
                     for (_, weights) in Taps::new(input, output, filter, f64::abs).iter() {
-                        assert!(
-                            weights.iter().sum::<f64>() < 1.9,
-                            "{filter:?} {input} -> {output}"
-                        );
+                        assert!(weights.iter().sum::<f64>() < 1.9, "{filter:?} {input} -> {output}");
                     }
                 }
             }

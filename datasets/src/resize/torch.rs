@@ -21,12 +21,7 @@ const ROWS_PER_TASK: usize = 8;
 ///
 /// # Errors
 /// As [`crate::resize`].
-pub fn resize_planar_torch(
-    planar: &Planar,
-    height: u32,
-    width: u32,
-    filter: Filter,
-) -> Result<Planar> {
+pub fn resize_planar_torch(planar: &Planar, height: u32, width: u32, filter: Filter) -> Result<Planar> {
     check_request((planar.width(), planar.height()), (width, height))?;
     let wide = match planar.width() == width {
         true => Cow::Borrowed(planar),
@@ -44,17 +39,12 @@ fn along_rows(planar: &Planar, width: u32, filter: Filter) -> Result<Planar> {
     let mut values = vec![0.0; width as usize * planar.height() as usize * 3];
     let sources = planar.values().par_chunks_exact(planar.width() as usize);
     let rows = values.par_chunks_exact_mut(width as usize).zip(sources);
-    rows.with_min_len(ROWS_PER_TASK)
-        .for_each(|(target, source)| {
-            for (value, (first, weights)) in target.iter_mut().zip(taps.iter()) {
-                let window = source.get(first..).unwrap_or(&[]);
-                *value = weights
-                    .iter()
-                    .zip(window)
-                    .map(|(weight, value)| weight * value)
-                    .sum();
-            }
-        });
+    rows.with_min_len(ROWS_PER_TASK).for_each(|(target, source)| {
+        for (value, (first, weights)) in target.iter_mut().zip(taps.iter()) {
+            let window = source.get(first..).unwrap_or(&[]);
+            *value = weights.iter().zip(window).map(|(weight, value)| weight * value).sum();
+        }
+    });
     Planar::new(values, planar.height(), width)
 }
 
@@ -64,22 +54,15 @@ fn along_columns(planar: &Planar, height: u32, filter: Filter) -> Result<Planar>
     let (stride, rows) = (planar.width() as usize, height as usize);
     let mut values = vec![0.0; stride * rows * 3];
     let source_rows = planar.height() as usize;
-    values
-        .par_chunks_exact_mut(stride)
-        .enumerate()
-        .with_min_len(ROWS_PER_TASK)
-        .for_each(|(index, target)| {
-            let (plane, row) = (index / rows, index % rows);
-            let (first, weights) = taps.window(row);
-            let sources = planar
-                .values()
-                .chunks_exact(stride)
-                .skip(plane * source_rows + first);
-            for (weight, source) in weights.iter().zip(sources) {
-                for (sum, value) in target.iter_mut().zip(source) {
-                    *sum += weight * value;
-                }
+    values.par_chunks_exact_mut(stride).enumerate().with_min_len(ROWS_PER_TASK).for_each(|(index, target)| {
+        let (plane, row) = (index / rows, index % rows);
+        let (first, weights) = taps.window(row);
+        let sources = planar.values().chunks_exact(stride).skip(plane * source_rows + first);
+        for (weight, source) in weights.iter().zip(sources) {
+            for (sum, value) in target.iter_mut().zip(source) {
+                *sum += weight * value;
             }
-        });
+        }
+    });
     Planar::new(values, height, planar.width())
 }

@@ -39,9 +39,7 @@ impl Bert {
         let model = params.at("model");
         let embeddings = model.at("embeddings");
         let width = config.hidden_size;
-        let table = |name: &str, rows: usize| {
-            embeddings.at(name).tensor("weight", [rows, width], Init::Normal(0.02))
-        };
+        let table = |name: &str, rows: usize| embeddings.at(name).tensor("weight", [rows, width], Init::Normal(0.02));
         Ok(Self {
             word_embeddings: table("word_embeddings", config.vocabulary())?,
             position_embeddings: table("position_embeddings", config.image_seq_len + 1)?,

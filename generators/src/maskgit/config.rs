@@ -69,9 +69,9 @@ impl MaskGitConfig {
     /// [`ConfigError`] naming what is missing or does not fit.
     pub fn from_value(document: &Value) -> Result<Self, ConfigError> {
         let model = &document["model"];
-        let section = model.get("generator").ok_or_else(|| {
-            ConfigError::UnknownArchitecture("the config has no model.generator section".to_owned())
-        })?;
+        let section = model
+            .get("generator")
+            .ok_or_else(|| ConfigError::UnknownArchitecture("the config has no model.generator section".to_owned()))?;
         let mut config: Self = serde_json::from_value(section.clone())
             .map_err(|error| ConfigError::invalid("model.generator", "the released keys", error.to_string()))?;
         let tokenizer = |key: &str| {

@@ -18,6 +18,6 @@ mod uvit;
 
 pub use config::{GuidanceDecay, MaskGitConfig, ModelType, SamplingConfig};
 pub use loss::{MaskedLoss, masked_loss};
-pub use presets::PRESETS;
 pub use model::{MaskGit, MaskGitNetwork, listing, load, random};
+pub use presets::PRESETS;
 pub use sampling::{Draws, RandomDraws, sample};

@@ -135,15 +135,7 @@ impl Generator for MaskGit {
         let sampling = self.sampling(options)?;
         let classes = self.classes(condition)?;
         let mut draws = RandomDraws::new(options.seed);
-        let ids = sample(
-            &self.network,
-            &self.config,
-            &sampling,
-            &classes,
-            &mut draws,
-            &self.device,
-            on_step,
-        )?;
+        let ids = sample(&self.network, &self.config, &sampling, &classes, &mut draws, &self.device, on_step)?;
         Ok(Tokens::new(ids, classes.len(), self.layout(), self.vocab(), Fingerprint::default())?)
     }
 }

@@ -19,7 +19,8 @@ pub const PRESETS: [&str; 6] = [
 impl MaskGitConfig {
     /// Sizes and sampling settings of a released generator, or `None` for an unknown name.
     pub fn preset(name: &str) -> Option<(Self, SamplingConfig)> {
-        let one_d_piece = |temperature, scale| (bert(256), sampling(16, GuidanceDecay::PowerCosine, temperature, scale));
+        let one_d_piece =
+            |temperature, scale| (bert(256), sampling(16, GuidanceDecay::PowerCosine, temperature, scale));
         Some(match name {
             "maskgit-one-d-piece-s-256" => one_d_piece(3.0, 12.5),
             "maskgit-one-d-piece-b-256" => one_d_piece(2.5, 8.5),

@@ -40,9 +40,7 @@ impl UVit {
         let half = config.num_hidden_layers / 2;
         let init = Init::Normal(0.02);
         let blocks = |name: &str, skip: bool| {
-            (0..half)
-                .map(|i| UVitBlock::new(&params.at(name).at(i), config, skip))
-                .collect::<ParamResult<Vec<_>>>()
+            (0..half).map(|i| UVitBlock::new(&params.at(name).at(i), config, skip)).collect::<ParamResult<Vec<_>>>()
         };
         let table = [config.vocabulary(), width];
         Ok(Self {

@@ -17,28 +17,18 @@ const MOST_BYTES: u64 = 4 << 20;
 /// # Errors
 /// [`CheckpointError`] if the file cannot be read or parsed, or is longer than 4 MiB.
 pub fn read_config(path: &Path) -> Result<Value, CheckpointError> {
-    let malformed = |found| CheckpointError::Malformed {
-        path: path.to_owned(),
-        expected: "a JSON or YAML configuration",
-        found,
-    };
+    let malformed =
+        |found| CheckpointError::Malformed { path: path.to_owned(), expected: "a JSON or YAML configuration", found };
     let mut bytes = Vec::new();
     let file = open_file(path)?;
     file.take(MOST_BYTES + 1)
         .read_to_end(&mut bytes)
-        .map_err(|source| CheckpointError::Io {
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MOST_BYTES {
-        return Err(malformed(format!(
-            "it is longer than {MOST_BYTES} bytes, the most that are read"
-        )));
+        return Err(malformed(format!("it is longer than {MOST_BYTES} bytes, the most that are read")));
     }
     let text = String::from_utf8(bytes).map_err(|_| malformed("it is no UTF-8 text".to_owned()))?;
-    let yaml = path
-        .extension()
-        .is_some_and(|ending| ending == "yaml" || ending == "yml");
+    let yaml = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
     parse_config(&text, yaml).map_err(malformed)
 }
 
@@ -68,17 +58,12 @@ fn from_yaml(value: serde_yaml_ng::Value) -> Result<Value, String> {
         Yaml::Null => Value::Null,
         Yaml::Bool(truth) => Value::Bool(truth),
         Yaml::Number(number) => {
-            let whole = number
-                .as_i64()
-                .map(Number::from)
-                .or_else(|| number.as_u64().map(Number::from));
+            let whole = number.as_i64().map(Number::from).or_else(|| number.as_u64().map(Number::from));
             let number = whole.or_else(|| number.as_f64().and_then(Number::from_f64));
             Value::Number(number.ok_or("it holds a number that is infinite or NaN")?)
         }
         Yaml::String(text) => underscored(&text).map_or(Value::String(text), Value::Number),
-        Yaml::Sequence(items) => {
-            Value::Array(items.into_iter().map(from_yaml).collect::<Result<_, _>>()?)
-        }
+        Yaml::Sequence(items) => Value::Array(items.into_iter().map(from_yaml).collect::<Result<_, _>>()?),
         Yaml::Mapping(entries) => {
             let mut object = Map::new();
             for (key, entry) in entries {
@@ -87,10 +72,7 @@ fn from_yaml(value: serde_yaml_ng::Value) -> Result<Value, String> {
             Value::Object(object)
         }
         Yaml::Tagged(tagged) => {
-            return Err(format!(
-                "it holds a value of type {}, which is not read",
-                tagged.tag
-            ));
+            return Err(format!("it holds a value of type {}, which is not read", tagged.tag));
         }
     })
 }
@@ -112,13 +94,7 @@ fn underscored(text: &str) -> Option<Number> {
     let well_formed = digits.contains('_')
         && digits.starts_with(|c: char| c.is_ascii_digit())
         && digits.ends_with(|c: char| c.is_ascii_digit())
-        && digits
-            .chars()
-            .all(|c| c.is_ascii_digit() || matches!(c, '_' | '.'));
+        && digits.chars().all(|c| c.is_ascii_digit() || matches!(c, '_' | '.'));
     let plain = well_formed.then(|| text.replace('_', ""))?;
-    plain
-        .parse::<i64>()
-        .ok()
-        .map(Number::from)
-        .or_else(|| plain.parse().ok().and_then(Number::from_f64))
+    plain.parse::<i64>().ok().map(Number::from).or_else(|| plain.parse().ok().and_then(Number::from_f64))
 }

@@ -96,9 +96,7 @@ impl ElementType {
             Self::I32 => Some(each(bytes, |b| i32::from_le_bytes(b).into())),
             Self::I16 => Some(each(bytes, |b| i16::from_le_bytes(b).into())),
             Self::I8 => Some(each(bytes, |b| i8::from_le_bytes(b).into())),
-            Self::U64 => each(bytes, |b| i64::try_from(u64::from_le_bytes(b)).ok())
-                .into_iter()
-                .collect(),
+            Self::U64 => each(bytes, |b| i64::try_from(u64::from_le_bytes(b)).ok()).into_iter().collect(),
             Self::U32 => Some(each(bytes, |b| u32::from_le_bytes(b).into())),
             Self::U16 => Some(each(bytes, |b| u16::from_le_bytes(b).into())),
             Self::U8 => Some(bytes.iter().map(|&byte| byte.into()).collect()),
@@ -109,10 +107,5 @@ impl ElementType {
 }
 
 fn each<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes
-        .as_chunks::<N>()
-        .0
-        .iter()
-        .map(|chunk| read(*chunk))
-        .collect()
+    bytes.as_chunks::<N>().0.iter().map(|chunk| read(*chunk)).collect()
 }

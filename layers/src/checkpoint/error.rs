@@ -88,9 +88,7 @@ pub enum CheckpointError {
 
 fn hint(looks_like: &Option<String>) -> String {
     looks_like.as_ref().map_or_else(String::new, |name| {
-        format!(
-            "; the tensors are exactly those of {name}: use that configuration, or another file"
-        )
+        format!("; the tensors are exactly those of {name}: use that configuration, or another file")
     })
 }
 

@@ -30,21 +30,15 @@ impl ContentHash {
             hasher.update(&length(size));
         }
         hasher.update_rayon(bytes);
-        self.tensors
-            .insert(name.to_owned(), *hasher.finalize().as_bytes());
+        self.tensors.insert(name.to_owned(), *hasher.finalize().as_bytes());
     }
 
     /// The hash of every tensor together with `config`.
     pub fn finish(&self, config: &str) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
-        hasher
-            .update(&length(config.len()))
-            .update(config.as_bytes());
+        hasher.update(&length(config.len())).update(config.as_bytes());
         for (name, hash) in &self.tensors {
-            hasher
-                .update(&length(name.len()))
-                .update(name.as_bytes())
-                .update(hash);
+            hasher.update(&length(name.len())).update(name.as_bytes()).update(hash);
         }
         *hasher.finalize().as_bytes()
     }
@@ -74,22 +68,11 @@ pub fn canonical_json(value: &Value) -> String {
     match value {
         Value::Object(entries) => {
             let sorted: BTreeMap<_, _> = entries.iter().collect();
-            let entry = |(key, entry): (&String, &Value)| {
-                format!("{}:{}", Value::String(key.clone()), canonical_json(entry))
-            };
-            format!(
-                "{{{}}}",
-                sorted.into_iter().map(entry).collect::<Vec<_>>().join(",")
-            )
+            let entry =
+                |(key, entry): (&String, &Value)| format!("{}:{}", Value::String(key.clone()), canonical_json(entry));
+            format!("{{{}}}", sorted.into_iter().map(entry).collect::<Vec<_>>().join(","))
         }
-        Value::Array(items) => format!(
-            "[{}]",
-            items
-                .iter()
-                .map(canonical_json)
-                .collect::<Vec<_>>()
-                .join(",")
-        ),
+        Value::Array(items) => format!("[{}]", items.iter().map(canonical_json).collect::<Vec<_>>().join(",")),
         plain => plain.to_string(),
     }
 }

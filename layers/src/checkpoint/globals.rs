@@ -20,15 +20,7 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ),
     ("torch._tensor", &["_rebuild_from_type_v2"]),
     ("torch.nn.parameter", &["Parameter"]),
-    (
-        "torch.storage",
-        &[
-            "UntypedStorage",
-            "TypedStorage",
-            "_UntypedStorage",
-            "_TypedStorage",
-        ],
-    ),
+    ("torch.storage", &["UntypedStorage", "TypedStorage", "_UntypedStorage", "_TypedStorage"]),
     ("argparse", &["Namespace"]),
     ("builtins", PLAIN),
     ("__builtin__", PLAIN),
@@ -36,46 +28,22 @@ const ALLOWED: [(&str, &[&str]); 14] = [
     ("numpy.core.multiarray", &["scalar", "_reconstruct"]),
     ("numpy._core.multiarray", &["scalar", "_reconstruct"]),
     ("_codecs", &["encode"]),
-    (
-        "pathlib",
-        &[
-            "Path",
-            "PosixPath",
-            "WindowsPath",
-            "PurePosixPath",
-            "PureWindowsPath",
-        ],
-    ),
+    ("pathlib", &["Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"]),
     ("typing", &["Any"]),
 ];
-const PLAIN: &[&str] = &[
-    "set",
-    "frozenset",
-    "dict",
-    "list",
-    "tuple",
-    "int",
-    "float",
-    "bool",
-    "str",
-    "bytearray",
-    "complex",
-];
+const PLAIN: &[&str] =
+    &["set", "frozenset", "dict", "list", "tuple", "int", "float", "bool", "str", "bytearray", "complex"];
 const TORCH: [&str; 19] = [
-    "Size", "device", "Tensor", "float", "float16", "float32", "float64", "half", "double",
-    "bfloat16", "int", "int8", "int16", "int32", "int64", "long", "short", "uint8", "bool",
+    "Size", "device", "Tensor", "float", "float16", "float32", "float64", "half", "double", "bfloat16", "int", "int8",
+    "int16", "int32", "int64", "long", "short", "uint8", "bool",
 ];
 
 fn is_allowed(module: &str, name: &str) -> bool {
-    let storage = name
-        .strip_suffix("Storage")
-        .is_some_and(|kind| kind.chars().all(|c| c.is_ascii_alphanumeric()));
+    let storage = name.strip_suffix("Storage").is_some_and(|kind| kind.chars().all(|c| c.is_ascii_alphanumeric()));
     match module {
         "torch" => storage || TORCH.contains(&name),
         _ if module == "omegaconf" || module.starts_with("omegaconf.") => true,
-        _ => ALLOWED
-            .iter()
-            .any(|(known, names)| *known == module && names.contains(&name)),
+        _ => ALLOWED.iter().any(|(known, names)| *known == module && names.contains(&name)),
     }
 }
 
@@ -90,13 +58,7 @@ pub(super) enum Refusal {
 
 /// Scans the first pickle in `bytes`; returns its length.
 pub(super) fn scan(bytes: &[u8]) -> Result<usize, Refusal> {
-    let mut scanner = Scanner {
-        bytes,
-        at: 0,
-        texts: [None, None],
-        memo: HashMap::new(),
-        memoized: 0,
-    };
+    let mut scanner = Scanner { bytes, at: 0, texts: [None, None], memo: HashMap::new(), memoized: 0 };
     while scanner.step()? {}
     Ok(scanner.at)
 }
@@ -113,34 +75,22 @@ struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     fn take(&mut self, count: u64) -> Result<&'a [u8], Refusal> {
         let cut = Refusal::Broken("its pickle ends too early");
-        let end = usize::try_from(count)
-            .ok()
-            .and_then(|count| self.at.checked_add(count));
-        let taken = end
-            .and_then(|end| self.bytes.get(self.at..end))
-            .ok_or(cut)?;
+        let end = usize::try_from(count).ok().and_then(|count| self.at.checked_add(count));
+        let taken = end.and_then(|end| self.bytes.get(self.at..end)).ok_or(cut)?;
         self.at += taken.len();
         Ok(taken)
     }
 
     fn number(&mut self, width: u64) -> Result<u64, Refusal> {
-        Ok(self
-            .take(width)?
-            .iter()
-            .rev()
-            .fold(0, |value, &byte| value << 8 | u64::from(byte)))
+        Ok(self.take(width)?.iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)))
     }
 
     fn line(&mut self) -> Result<&'a str, Refusal> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let length = rest
-            .iter()
-            .position(|&byte| byte == b'\n')
-            .ok_or(Refusal::Broken("its pickle ends too early"))?;
+        let length = rest.iter().position(|&byte| byte == b'\n').ok_or(Refusal::Broken("its pickle ends too early"))?;
         let line = self.take(u64::try_from(length).unwrap_or(u64::MAX))?;
         self.at += 1;
-        std::str::from_utf8(line)
-            .map_err(|_| Refusal::Broken("its pickle holds text that is not UTF-8"))
+        std::str::from_utf8(line).map_err(|_| Refusal::Broken("its pickle holds text that is not UTF-8"))
     }
 
     fn pushed(&mut self, text: Option<&'a str>) {
@@ -165,21 +115,13 @@ impl<'a> Scanner<'a> {
     }
 
     fn check(&self, module: &str, name: &str) -> Result<(), Refusal> {
-        if is_allowed(module, name) {
-            Ok(())
-        } else {
-            Err(Refusal::Global(format!("{module}.{name}")))
-        }
+        if is_allowed(module, name) { Ok(()) } else { Err(Refusal::Global(format!("{module}.{name}"))) }
     }
 
     /// Passes one opcode; false after the last.
     fn step(&mut self) -> Result<bool, Refusal> {
         let code = self.take(1)?.first().copied().unwrap_or_default();
-        let text_number = |line: &str| {
-            line.trim()
-                .parse()
-                .map_err(|_| Refusal::Broken("its pickle's memo is broken"))
-        };
+        let text_number = |line: &str| line.trim().parse().map_err(|_| Refusal::Broken("its pickle's memo is broken"));
         match code {
             b'.' => return Ok(false),
             b'c' | b'i' => {
@@ -189,9 +131,7 @@ impl<'a> Scanner<'a> {
             }
             0x93 => {
                 let [Some(module), Some(name)] = self.texts else {
-                    return Err(Refusal::Broken(
-                        "its pickle computes the names that it imports",
-                    ));
+                    return Err(Refusal::Broken("its pickle computes the names that it imports"));
                 };
                 self.check(module, name)?;
                 self.pushed(None);
@@ -282,28 +222,13 @@ mod tests {
     fn containers_pass_and_code_is_named() {
         assert_eq!(scan(b"\x80\x02ccollections\nOrderedDict\n)R."), Ok(30));
         let system = Refusal::Global("os.system".to_owned());
-        assert_eq!(
-            scan(b"\x80\x02cos\nsystem\nX\x02\0\0\0ls\x85R."),
-            Err(system)
-        );
+        assert_eq!(scan(b"\x80\x02cos\nsystem\nX\x02\0\0\0ls\x85R."), Err(system));
         let eval = Refusal::Global("builtins.eval".to_owned());
-        assert_eq!(
-            scan(b"\x80\x04\x8c\x08builtins\x94\x8c\x04eval\x94\x93)R."),
-            Err(eval)
-        );
+        assert_eq!(scan(b"\x80\x04\x8c\x08builtins\x94\x8c\x04eval\x94\x93)R."), Err(eval));
         // The same two names through the memo.
         let posix = Refusal::Global("posix.system".to_owned());
-        assert_eq!(
-            scan(b"\x80\x04\x8c\x05posix\x940\x8c\x06system\x940h\0h\x01\x93."),
-            Err(posix)
-        );
-        assert!(matches!(
-            scan(b"\x80\x04]\x8c\x01a\x93."),
-            Err(Refusal::Broken(_))
-        ));
-        assert!(matches!(
-            scan(b"\x80\x02X\xff\xff\xff\x7fab."),
-            Err(Refusal::Broken(_))
-        ));
+        assert_eq!(scan(b"\x80\x04\x8c\x05posix\x940\x8c\x06system\x940h\0h\x01\x93."), Err(posix));
+        assert!(matches!(scan(b"\x80\x04]\x8c\x01a\x93."), Err(Refusal::Broken(_))));
+        assert!(matches!(scan(b"\x80\x02X\xff\xff\xff\x7fab."), Err(Refusal::Broken(_))));
     }
 }

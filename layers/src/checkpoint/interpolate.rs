@@ -19,18 +19,12 @@ pub(super) fn interpolate(document: &mut Value) -> Result<(), String> {
 
 fn resolve(value: &mut Value, root: &Value, budget: &mut usize) -> Result<(), String> {
     match value {
-        Value::Array(items) => items
-            .iter_mut()
-            .try_for_each(|item| resolve(item, root, budget)),
-        Value::Object(entries) => entries
-            .values_mut()
-            .try_for_each(|entry| resolve(entry, root, budget)),
+        Value::Array(items) => items.iter_mut().try_for_each(|item| resolve(item, root, budget)),
+        Value::Object(entries) => entries.values_mut().try_for_each(|entry| resolve(entry, root, budget)),
         Value::String(text) => {
             if let Some(target) = target(text, root) {
                 let size = size(target);
-                *budget = budget
-                    .checked_sub(size)
-                    .ok_or("its ${...} references repeat more than 4 MiB of values")?;
+                *budget = budget.checked_sub(size).ok_or("its ${...} references repeat more than 4 MiB of values")?;
                 *value = target.clone();
             }
             Ok(())

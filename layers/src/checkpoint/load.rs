@@ -24,11 +24,8 @@ where
     let listing = ParamSource::listing();
     make(&listing.root())?;
     let expected = entries(&listing.into_taken());
-    let found: Vec<TensorEntry> = weights
-        .entries()
-        .into_iter()
-        .filter(|entry| !ignored.contains(&entry.name.as_str()))
-        .collect();
+    let found: Vec<TensorEntry> =
+        weights.entries().into_iter().filter(|entry| !ignored.contains(&entry.name.as_str())).collect();
     compare(weights.path(), &expected, &found, None)?;
     let source = ParamSource::weights(weights, "", device);
     let model = make(&source.root())?;

@@ -56,10 +56,7 @@ impl LocateOptions {
     /// What the environment says: `HF_HUB_CACHE`, `HF_HOME` and `HF_HUB_OFFLINE`, as the hub's own tools read them.
     pub fn from_environment() -> Self {
         let variable = |name: &str| std::env::var_os(name);
-        Self {
-            cache: cache_folder(variable),
-            offline: is_offline(variable),
-        }
+        Self { cache: cache_folder(variable), offline: is_offline(variable) }
     }
 }
 
@@ -79,10 +76,7 @@ pub fn locate(spec: &str) -> Result<CheckpointFiles, CheckpointError> {
 ///
 /// # Errors
 /// [`CheckpointError`] saying what was looked for, and where.
-pub fn locate_with(
-    spec: &str,
-    options: &LocateOptions,
-) -> Result<CheckpointFiles, CheckpointError> {
+pub fn locate_with(spec: &str, options: &LocateOptions) -> Result<CheckpointFiles, CheckpointError> {
     let path = Path::new(spec);
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
@@ -90,31 +84,17 @@ pub fn locate_with(
             return from_hub(spec, options);
         }
         Err(source) => {
-            return Err(CheckpointError::Io {
-                path: path.to_owned(),
-                source,
-            });
+            return Err(CheckpointError::Io { path: path.to_owned(), source });
         }
     };
     if metadata.is_dir() {
         return from_folder(path);
     }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A folder that cannot be listed only means that no config is found beside the file.
     let names = list(folder).unwrap_or_default();
-    let wrong = |found: String| CheckpointError::Folder {
-        folder: folder.to_owned(),
-        expected: HOLDS,
-        found,
-    };
-    Ok(files(
-        folder,
-        pick_config(&names).map_err(wrong)?,
-        path.to_owned(),
-    ))
+    let wrong = |found: String| CheckpointError::Folder { folder: folder.to_owned(), expected: HOLDS, found };
+    Ok(files(folder, pick_config(&names).map_err(wrong)?, path.to_owned()))
 }
 
 fn from_hub(spec: &str, options: &LocateOptions) -> Result<CheckpointFiles, CheckpointError> {
@@ -128,58 +108,31 @@ fn from_hub(spec: &str, options: &LocateOptions) -> Result<CheckpointFiles, Chec
         (_, None) => "not searched: a hub id is owner/name".to_owned(),
         (None, _) => "no cache folder is known: set HF_HOME".to_owned(),
         (Some(cache), Some(id)) if model_folder(cache, id).is_dir() => {
-            format!(
-                "searched {}, which has the model but not its revision {}",
-                cache.display(),
-                id.revision
-            )
+            format!("searched {}, which has the model but not its revision {}", cache.display(), id.revision)
         }
         (Some(cache), Some(_)) => format!("searched {}", cache.display()),
     };
-    let offline = if options.offline {
-        "; HF_HUB_OFFLINE is set, so unset it for that"
-    } else {
-        ""
-    };
+    let offline = if options.offline { "; HF_HUB_OFFLINE is set, so unset it for that" } else { "" };
     let advice = match &id {
-        Some(HubId {
-            owner,
-            name,
-            revision,
-        }) => format!(
+        Some(HubId { owner, name, revision }) => format!(
             "tessera itself opens no connection: run `hf download {owner}/{name} --revision {revision}`, or give a \
              folder or file that exists{offline}"
         ),
         None => "give a folder or file that exists".to_owned(),
     };
-    Err(CheckpointError::NotFound {
-        spec: spec.to_owned(),
-        searched,
-        advice,
-    })
+    Err(CheckpointError::NotFound { spec: spec.to_owned(), searched, advice })
 }
 
 fn from_folder(folder: &Path) -> Result<CheckpointFiles, CheckpointError> {
-    let names = list(folder).map_err(|source| CheckpointError::Io {
-        path: folder.to_owned(),
-        source,
-    })?;
-    let wrong = |found: String| CheckpointError::Folder {
-        folder: folder.to_owned(),
-        expected: HOLDS,
-        found,
-    };
+    let names = list(folder).map_err(|source| CheckpointError::Io { path: folder.to_owned(), source })?;
+    let wrong = |found: String| CheckpointError::Folder { folder: folder.to_owned(), expected: HOLDS, found };
     let weights = pick_weights(&names).map_err(wrong)?;
     let config = pick_config(&names).map_err(wrong)?;
     Ok(files(folder, config, folder.join(weights)))
 }
 
 fn files(folder: &Path, config: Option<String>, weights: PathBuf) -> CheckpointFiles {
-    let name = weights
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .to_lowercase();
+    let name = weights.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let kind = if name.ends_with(".index.json") {
         WeightsKind::Sharded
     } else if name.ends_with(".safetensors") {
@@ -187,11 +140,7 @@ fn files(folder: &Path, config: Option<String>, weights: PathBuf) -> CheckpointF
     } else {
         WeightsKind::Torch
     };
-    CheckpointFiles {
-        config: config.map(|name| folder.join(name)),
-        weights,
-        kind,
-    }
+    CheckpointFiles { config: config.map(|name| folder.join(name)), weights, kind }
 }
 
 /// File names of a folder, sorted. Names that are no UTF-8 cannot be a model's and are passed over.
@@ -214,17 +163,12 @@ fn pick_weights(names: &[String]) -> Result<String, String> {
         "pytorch_model.bin",
         "diffusion_pytorch_model.safetensors",
     ];
-    if let Some(name) = well_known
-        .into_iter()
-        .find(|name| names.iter().any(|other| other == name))
-    {
+    if let Some(name) = well_known.into_iter().find(|name| names.iter().any(|other| other == name)) {
         return Ok(name.to_owned());
     }
     let endings = [".safetensors", ".bin", ".pt", ".pth", ".ckpt"];
-    let candidates: Vec<&String> = names
-        .iter()
-        .filter(|name| endings.iter().any(|ending| name.ends_with(ending)))
-        .collect();
+    let candidates: Vec<&String> =
+        names.iter().filter(|name| endings.iter().any(|ending| name.ends_with(ending))).collect();
     match candidates.as_slice() {
         [only] => Ok((*only).clone()),
         [] if names.is_empty() => Err("an empty folder; fetch the model into it".to_owned()),
@@ -237,15 +181,11 @@ fn pick_config(names: &[String]) -> Result<Option<String>, String> {
     if names.iter().any(|name| name == "config.json") {
         return Ok(Some("config.json".to_owned()));
     }
-    let candidates: Vec<&String> = names
-        .iter()
-        .filter(|name| name.ends_with(".yaml") || name.ends_with(".yml"))
-        .collect();
+    let candidates: Vec<&String> =
+        names.iter().filter(|name| name.ends_with(".yaml") || name.ends_with(".yml")).collect();
     match candidates.as_slice() {
         [] => Ok(None),
         [only] => Ok(Some((*only).clone())),
-        several => Err(format!(
-            "several configs: {several:?}; keep one, or name it config.json"
-        )),
+        several => Err(format!("several configs: {several:?}; keep one, or name it config.json")),
     }
 }

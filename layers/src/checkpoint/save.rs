@@ -44,31 +44,14 @@ impl Precision {
     /// `None` if a value is too large to be stored.
     fn encode(self, values: &[f32]) -> Option<Vec<u8>> {
         match self {
-            Self::F32 => Some(
-                values
-                    .iter()
-                    .flat_map(|value| value.to_le_bytes())
-                    .collect(),
-            ),
+            Self::F32 => Some(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
             Self::F16 => {
-                let halves: Vec<_> = values
-                    .iter()
-                    .map(|&value| half::f16::from_f32(value))
-                    .collect();
-                halves
-                    .iter()
-                    .all(|h| h.is_finite())
-                    .then(|| halves.iter().flat_map(|h| h.to_le_bytes()).collect())
+                let halves: Vec<_> = values.iter().map(|&value| half::f16::from_f32(value)).collect();
+                halves.iter().all(|h| h.is_finite()).then(|| halves.iter().flat_map(|h| h.to_le_bytes()).collect())
             }
             Self::Bf16 => {
-                let halves: Vec<_> = values
-                    .iter()
-                    .map(|&value| half::bf16::from_f32(value))
-                    .collect();
-                halves
-                    .iter()
-                    .all(|h| h.is_finite())
-                    .then(|| halves.iter().flat_map(|h| h.to_le_bytes()).collect())
+                let halves: Vec<_> = values.iter().map(|&value| half::bf16::from_f32(value)).collect();
+                halves.iter().all(|h| h.is_finite()).then(|| halves.iter().flat_map(|h| h.to_le_bytes()).collect())
             }
         }
     }
@@ -84,20 +67,11 @@ pub fn write_safetensors(
     precision: Precision,
     metadata: HashMap<String, String>,
 ) -> Result<(), CheckpointError> {
-    let entries: Vec<_> = tensors
-        .iter()
-        .map(|t| TensorEntry {
-            name: t.name.clone(),
-            shape: t.shape.clone(),
-        })
-        .collect();
-    let by_name: HashMap<&str, &NamedTensor> =
-        tensors.iter().map(|t| (t.name.as_str(), t)).collect();
+    let entries: Vec<_> =
+        tensors.iter().map(|t| TensorEntry { name: t.name.clone(), shape: t.shape.clone() }).collect();
+    let by_name: HashMap<&str, &NamedTensor> = tensors.iter().map(|t| (t.name.as_str(), t)).collect();
     write_streaming(path, &entries, precision, metadata, |entry| {
-        Ok(by_name
-            .get(entry.name.as_str())
-            .map(|tensor| tensor.values.clone())
-            .unwrap_or_default())
+        Ok(by_name.get(entry.name.as_str()).map(|tensor| tensor.values.clone()).unwrap_or_default())
     })
 }
 
@@ -119,51 +93,28 @@ pub fn write_streaming(
     metadata: HashMap<String, String>,
     mut values: impl FnMut(&TensorEntry) -> Result<Vec<f32>, CheckpointError>,
 ) -> Result<(), CheckpointError> {
-    let io = |source| CheckpointError::Io {
-        path: path.to_owned(),
-        source,
-    };
+    let io = |source| CheckpointError::Io { path: path.to_owned(), source };
     let malformed = |found: String| malformed(path, found);
     let mut sorted: Vec<&TensorEntry> = entries.iter().collect();
     sorted.sort();
     let header = header(path, &sorted, precision, metadata)?;
 
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = temporary(folder).map_err(io)?;
     let mut writer = BufWriter::new(file);
-    let length =
-        u64::try_from(header.len()).map_err(|_| malformed("the header is too long".to_owned()))?;
-    writer
-        .write_all(&length.to_le_bytes())
-        .and_then(|()| writer.write_all(&header))
-        .map_err(io)?;
+    let length = u64::try_from(header.len()).map_err(|_| malformed("the header is too long".to_owned()))?;
+    writer.write_all(&length.to_le_bytes()).and_then(|()| writer.write_all(&header)).map_err(io)?;
     for entry in sorted {
         let read = values(entry)?;
         let name = &entry.name;
         if Some(read.len()) != count(&entry.shape) {
-            return Err(malformed(format!(
-                "\"{name}\" has {} values for shape {:?}",
-                read.len(),
-                entry.shape
-            )));
+            return Err(malformed(format!("\"{name}\" has {} values for shape {:?}", read.len(), entry.shape)));
         }
         check_finite(path, name, &read)?;
-        let too_large = || {
-            malformed(format!(
-                "\"{name}\" holds a value too large for {}; store F32",
-                precision.name()
-            ))
-        };
-        writer
-            .write_all(&precision.encode(&read).ok_or_else(too_large)?)
-            .map_err(io)?;
+        let too_large = || malformed(format!("\"{name}\" holds a value too large for {}; store F32", precision.name()));
+        writer.write_all(&precision.encode(&read).ok_or_else(too_large)?).map_err(io)?;
     }
-    let file = writer
-        .into_inner()
-        .map_err(|error| io(error.into_error()))?;
+    let file = writer.into_inner().map_err(|error| io(error.into_error()))?;
     file.as_file().sync_all().map_err(io)?;
     file.persist(path).map_err(|error| io(error.error))?;
     // The new name too must survive a power cut; where folders cannot be opened there is nothing to flush.
@@ -196,11 +147,7 @@ fn header(
     #[serde(untagged)]
     enum Item<'a> {
         Text(BTreeMap<String, String>),
-        Tensor {
-            dtype: &'static str,
-            shape: &'a [usize],
-            data_offsets: [usize; 2],
-        },
+        Tensor { dtype: &'static str, shape: &'a [usize], data_offsets: [usize; 2] },
     }
     let mut items = BTreeMap::new();
     let mut end = 0_usize;
@@ -209,40 +156,22 @@ fn header(
         let bytes = count(&entry.shape).and_then(|count| count.checked_mul(precision.bytes()));
         end = bytes
             .and_then(|bytes| start.checked_add(bytes))
-            .ok_or_else(|| {
-                malformed(
-                    path,
-                    format!(
-                        "\"{}\" has the impossible shape {:?}",
-                        entry.name, entry.shape
-                    ),
-                )
-            })?;
-        let item = Item::Tensor {
-            dtype: precision.name(),
-            shape: &entry.shape,
-            data_offsets: [start, end],
-        };
+            .ok_or_else(|| malformed(path, format!("\"{}\" has the impossible shape {:?}", entry.name, entry.shape)))?;
+        let item = Item::Tensor { dtype: precision.name(), shape: &entry.shape, data_offsets: [start, end] };
         if entry.name == "__metadata__" || items.insert(entry.name.as_str(), item).is_some() {
-            return Err(malformed(
-                path,
-                format!("\"{}\" is there twice, or reserved", entry.name),
-            ));
+            return Err(malformed(path, format!("\"{}\" is there twice, or reserved", entry.name)));
         }
     }
     if !metadata.is_empty() {
         items.insert("__metadata__", Item::Text(metadata.into_iter().collect()));
     }
-    let mut header =
-        serde_json::to_vec(&items).map_err(|error| malformed(path, error.to_string()))?;
+    let mut header = serde_json::to_vec(&items).map_err(|error| malformed(path, error.to_string()))?;
     header.resize(header.len().next_multiple_of(8), b' ');
     Ok(header)
 }
 
 fn count(shape: &[usize]) -> Option<usize> {
-    shape
-        .iter()
-        .try_fold(1_usize, |count, &size| count.checked_mul(size))
+    shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size))
 }
 
 fn malformed(path: &Path, found: String) -> CheckpointError {

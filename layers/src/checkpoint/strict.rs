@@ -40,23 +40,14 @@ impl fmt::Display for Differences {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut problems = Vec::new();
         if let Some(first) = &self.first_missing {
-            problems.push(format!(
-                "lacks {} of the model's {} tensors (first: \"{first}\")",
-                self.missing, self.needed
-            ));
+            problems
+                .push(format!("lacks {} of the model's {} tensors (first: \"{first}\")", self.missing, self.needed));
         }
         if let Some(first) = &self.first_surplus {
             let tensors = count(self.surplus);
-            problems.push(format!(
-                "holds {tensors} that the model does not know (first: \"{first}\")"
-            ));
+            problems.push(format!("holds {tensors} that the model does not know (first: \"{first}\")"));
         }
-        if let Some(Misshapen {
-            name,
-            expected,
-            found,
-        }) = &self.first_misshapen
-        {
+        if let Some(Misshapen { name, expected, found }) = &self.first_misshapen {
             let tensors = count(self.misshapen);
             problems.push(format!(
                 "has {tensors} of another shape (first: \"{name}\" is {found:?} where the model needs {expected:?})"
@@ -67,38 +58,20 @@ impl fmt::Display for Differences {
 }
 
 fn count(tensors: usize) -> String {
-    if tensors == 1 {
-        "1 tensor".to_owned()
-    } else {
-        format!("{tensors} tensors")
-    }
+    if tensors == 1 { "1 tensor".to_owned() } else { format!("{tensors} tensors") }
 }
 
 /// What differs; `None` if names and shapes agree. The order of either list does not matter.
 pub fn differences(expected: &[TensorEntry], found: &[TensorEntry]) -> Option<Differences> {
     let by_name = |entries: &'_ [TensorEntry]| -> BTreeMap<String, Vec<usize>> {
-        entries
-            .iter()
-            .map(|entry| (entry.name.clone(), entry.shape.clone()))
-            .collect()
+        entries.iter().map(|entry| (entry.name.clone(), entry.shape.clone())).collect()
     };
     let (expected, found) = (by_name(expected), by_name(found));
-    let missing: Vec<_> = expected
-        .keys()
-        .filter(|name| !found.contains_key(*name))
-        .collect();
-    let surplus: Vec<_> = found
-        .keys()
-        .filter(|name| !expected.contains_key(*name))
-        .collect();
+    let missing: Vec<_> = expected.keys().filter(|name| !found.contains_key(*name)).collect();
+    let surplus: Vec<_> = found.keys().filter(|name| !expected.contains_key(*name)).collect();
     let misshapen: Vec<_> = expected
         .iter()
-        .filter_map(|(name, shape)| {
-            found
-                .get(name)
-                .filter(|other| *other != shape)
-                .map(|other| (name, shape, other))
-        })
+        .filter_map(|(name, shape)| found.get(name).filter(|other| *other != shape).map(|other| (name, shape, other)))
         .collect();
     let same = missing.is_empty() && surplus.is_empty() && misshapen.is_empty();
     (!same).then(|| Differences {
@@ -128,11 +101,9 @@ pub fn compare(
 ) -> Result<(), CheckpointError> {
     match differences(expected, found) {
         None => Ok(()),
-        Some(differences) => Err(CheckpointError::Mismatch {
-            path: path.to_owned(),
-            differences: Box::new(differences),
-            looks_like,
-        }),
+        Some(differences) => {
+            Err(CheckpointError::Mismatch { path: path.to_owned(), differences: Box::new(differences), looks_like })
+        }
     }
 }
 
@@ -142,22 +113,11 @@ pub fn compare(
 /// [`CheckpointError::NotFinite`] with the first such element.
 pub fn check_finite(path: &Path, name: &str, values: &[f32]) -> Result<(), CheckpointError> {
     // A sum of squares would overflow; the exponent's bits alone tell, and this form vectorises.
-    if values
-        .iter()
-        .fold(true, |finite, value| finite & value.is_finite())
-    {
+    if values.iter().fold(true, |finite, value| finite & value.is_finite()) {
         return Ok(());
     }
-    let first = values
-        .iter()
-        .enumerate()
-        .find(|(_, value)| !value.is_finite());
+    let first = values.iter().enumerate().find(|(_, value)| !value.is_finite());
     first.map_or(Ok(()), |(index, &value)| {
-        Err(CheckpointError::NotFinite {
-            path: path.to_owned(),
-            tensor: name.to_owned(),
-            index,
-            value,
-        })
+        Err(CheckpointError::NotFinite { path: path.to_owned(), tensor: name.to_owned(), index, value })
     })
 }

@@ -33,15 +33,9 @@ pub(super) fn open_torch(path: &Path, key: Option<&str>) -> Result<StateDict, Ch
         Some(key) => {
             let reader = PytorchReader::with_top_level_key(path, key)
                 .map_err(|error| malformed(format!("under \"{key}\": {error}")))?;
-            StateDict {
-                reader,
-                wrapper: Some(key.to_owned()),
-            }
+            StateDict { reader, wrapper: Some(key.to_owned()) }
         }
-        None => unwrap(
-            path,
-            PytorchReader::new(path).map_err(|error| malformed(error.to_string()))?,
-        ),
+        None => unwrap(path, PytorchReader::new(path).map_err(|error| malformed(error.to_string()))?),
     };
     if state.reader.is_empty() {
         return Err(malformed("it holds no tensor".to_owned()));
@@ -51,9 +45,7 @@ pub(super) fn open_torch(path: &Path, key: Option<&str>) -> Result<StateDict, Ch
     for (name, tensor) in state.reader.tensors() {
         let bytes = u64::try_from(tensor.byte_len()).unwrap_or(u64::MAX);
         if bytes > most {
-            let found = format!(
-                "tensor \"{name}\" would take {bytes} bytes where the file has {file_bytes}"
-            );
+            let found = format!("tensor \"{name}\" would take {bytes} bytes where the file has {file_bytes}");
             return Err(malformed(found));
         }
     }
@@ -65,23 +57,14 @@ fn unwrap(path: &Path, outermost: PytorchReader) -> StateDict {
     for key in WRAPPERS {
         // A flat name such as "model.norm" begins the same way, but then there is no key "model".
         let prefix = format!("{key}.");
-        if outermost
-            .tensors()
-            .keys()
-            .any(|name| name.starts_with(&prefix))
+        if outermost.tensors().keys().any(|name| name.starts_with(&prefix))
             && let Ok(reader) = PytorchReader::with_top_level_key(path, key)
             && !reader.is_empty()
         {
-            return StateDict {
-                reader,
-                wrapper: Some(key.to_owned()),
-            };
+            return StateDict { reader, wrapper: Some(key.to_owned()) };
         }
     }
-    StateDict {
-        reader: outermost,
-        wrapper: None,
-    }
+    StateDict { reader: outermost, wrapper: None }
 }
 
 /// Refuses pickles that ask for more than data. Returns the file's length.
@@ -92,18 +75,14 @@ fn check_pickles(path: &Path) -> Result<u64, CheckpointError> {
     }
     let checked = |pickle: &[u8]| {
         scan(pickle).map_err(|refusal| match refusal {
-            Refusal::Global(global) => CheckpointError::ForbiddenGlobal {
-                path: path.to_owned(),
-                global,
-            },
+            Refusal::Global(global) => CheckpointError::ForbiddenGlobal { path: path.to_owned(), global },
             Refusal::Broken(found) => malformed(path, found.to_owned()),
         })
     };
     if bytes.starts_with(b"PK") {
         checked(&zipped_pickle(path)?)?;
     } else if bytes.get(257..262) == Some(b"ustar") {
-        let found =
-            "it is a tar file of PyTorch before 0.1.10; load it there and save it again".to_owned();
+        let found = "it is a tar file of PyTorch before 0.1.10; load it there and save it again".to_owned();
         return Err(malformed(path, found));
     } else {
         // Before 1.6: five pickles (magic number, protocol, system, state dict, storage keys), then the storages.
@@ -124,69 +103,41 @@ fn zipped_pickle(path: &Path) -> Result<Vec<u8>, CheckpointError> {
     let invalid = |error: zip::result::ZipError| {
         malformed(
             path,
-            format!(
-                "its zip container cannot be read ({error}): it is truncated or damaged; fetch it again"
-            ),
+            format!("its zip container cannot be read ({error}): it is truncated or damaged; fetch it again"),
         )
     };
     let file: File = open_file(path)?;
     let mut archive = zip::ZipArchive::new(std::io::BufReader::new(file)).map_err(invalid)?;
-    let names = archive
-        .file_names()
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(invalid)?;
+    let names = archive.file_names().collect::<Result<Vec<_>, _>>().map_err(invalid)?;
     let mut pickles: Vec<String> = names
         .iter()
-        .filter(|name| {
-            name.strip_suffix("data.pkl")
-                .is_some_and(|root| root.is_empty() || root.ends_with('/'))
-        })
+        .filter(|name| name.strip_suffix("data.pkl").is_some_and(|root| root.is_empty() || root.ends_with('/')))
         .map(ToString::to_string)
         .collect();
     let name = match pickles.as_mut_slice() {
         [only] => std::mem::take(only),
         [] => {
-            return Err(malformed(
-                path,
-                "its zip container holds no data.pkl".to_owned(),
-            ));
+            return Err(malformed(path, "its zip container holds no data.pkl".to_owned()));
         }
         several => {
-            return Err(malformed(
-                path,
-                format!("its zip container holds {} data.pkl", several.len()),
-            ));
+            return Err(malformed(path, format!("its zip container holds {} data.pkl", several.len())));
         }
     };
     let entry = archive.by_name(&name).map_err(invalid)?;
     let mut pickle = Vec::new();
-    let io = |source| CheckpointError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    entry
-        .take(MOST_PICKLE_BYTES + 1)
-        .read_to_end(&mut pickle)
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof => malformed(
-                path,
-                format!("its pickle cannot be read ({error}); fetch it again"),
-            ),
-            _ => io(error),
-        })?;
+    let io = |source| CheckpointError::Io { path: path.to_owned(), source };
+    entry.take(MOST_PICKLE_BYTES + 1).read_to_end(&mut pickle).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof => {
+            malformed(path, format!("its pickle cannot be read ({error}); fetch it again"))
+        }
+        _ => io(error),
+    })?;
     if u64::try_from(pickle.len()).unwrap_or(u64::MAX) > MOST_PICKLE_BYTES {
-        return Err(malformed(
-            path,
-            format!("its pickle is longer than {MOST_PICKLE_BYTES} bytes"),
-        ));
+        return Err(malformed(path, format!("its pickle is longer than {MOST_PICKLE_BYTES} bytes")));
     }
     Ok(pickle)
 }
 
 fn malformed(path: &Path, found: String) -> CheckpointError {
-    CheckpointError::Malformed {
-        path: path.to_owned(),
-        expected: EXPECTED,
-        found,
-    }
+    CheckpointError::Malformed { path: path.to_owned(), expected: EXPECTED, found }
 }

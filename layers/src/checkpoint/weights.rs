@@ -28,11 +28,7 @@ pub struct Weights {
 
 enum Source {
     Safetensors(Vec<Shard>),
-    Embedded {
-        metadata: Metadata,
-        start: usize,
-        bytes: &'static [u8],
-    },
+    Embedded { metadata: Metadata, start: usize, bytes: &'static [u8] },
     Torch(Box<StateDict>),
 }
 
@@ -46,11 +42,7 @@ impl Weights {
     /// # Errors
     /// [`CheckpointError`] if the file is missing, unreadable, truncated, of another kind, or asks for code to run.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .to_lowercase();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let source = if name.ends_with(".index.json") {
             Source::Safetensors(open_shards(path)?)
         } else if name.ends_with(".safetensors") {
@@ -58,10 +50,7 @@ impl Weights {
         } else {
             Source::Torch(Box::new(open_torch(path, None)?))
         };
-        Ok(Self {
-            path: path.to_owned(),
-            source,
-        })
+        Ok(Self { path: path.to_owned(), source })
     }
 
     /// Opens the PyTorch state dict that lies under `key` of the file's outermost dictionary.
@@ -70,10 +59,7 @@ impl Weights {
     /// As [`Weights::open`]; also if there is no such key, or no tensor under it.
     pub fn open_under(path: &Path, key: &str) -> Result<Self, CheckpointError> {
         let source = Source::Torch(Box::new(open_torch(path, Some(key))?));
-        Ok(Self {
-            path: path.to_owned(),
-            source,
-        })
+        Ok(Self { path: path.to_owned(), source })
     }
 
     /// A safetensors file that is part of the program; `name` stands for it in messages.
@@ -83,14 +69,7 @@ impl Weights {
     pub fn embedded(name: &str, bytes: &'static [u8]) -> Result<Self, CheckpointError> {
         let path = PathBuf::from(name);
         let (start, metadata) = read_header(&path, bytes)?;
-        Ok(Self {
-            path,
-            source: Source::Embedded {
-                metadata,
-                start,
-                bytes,
-            },
-        })
+        Ok(Self { path, source: Source::Embedded { metadata, start, bytes } })
     }
 
     /// The file, for messages.
@@ -123,10 +102,7 @@ impl Weights {
                 }
             }
         }
-        entries
-            .into_iter()
-            .map(|(name, shape)| TensorEntry { name, shape })
-            .collect()
+        entries.into_iter().map(|(name, shape)| TensorEntry { name, shape }).collect()
     }
 
     /// Free-form metadata of a safetensors file.
@@ -159,12 +135,9 @@ impl Weights {
     /// bytes cannot be read or it holds NaN or infinity.
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
         let (element, bytes) = self.read(name)?;
-        let values = element.to_f32(&bytes).ok_or_else(|| {
-            self.malformed(
-                "a tensor of floats",
-                format!("\"{name}\" holds integers ({element:?})"),
-            )
-        })?;
+        let values = element
+            .to_f32(&bytes)
+            .ok_or_else(|| self.malformed("a tensor of floats", format!("\"{name}\" holds integers ({element:?})")))?;
         check_finite(&self.path, name, &values)?;
         Ok(values)
     }
@@ -176,46 +149,24 @@ impl Weights {
     pub fn read_i64(&self, name: &str) -> Result<Vec<i64>, CheckpointError> {
         let (element, bytes) = self.read(name)?;
         element.to_i64(&bytes).ok_or_else(|| {
-            let found = if element.is_integer() {
-                "a number beyond i64"
-            } else {
-                "floats"
-            };
-            self.malformed(
-                "a tensor of integers",
-                format!("\"{name}\" holds {found} ({element:?})"),
-            )
+            let found = if element.is_integer() { "a number beyond i64" } else { "floats" };
+            self.malformed("a tensor of integers", format!("\"{name}\" holds {found} ({element:?})"))
         })
     }
 
     fn read(&self, name: &str) -> Result<(ElementType, Cow<'_, [u8]>), CheckpointError> {
-        let missing = || {
-            self.malformed(
-                "a tensor of the model",
-                format!("there is no tensor \"{name}\""),
-            )
-        };
+        let missing = || self.malformed("a tensor of the model", format!("there is no tensor \"{name}\""));
         let bytes = match &self.source {
             Source::Torch(state) => {
                 let tensor = state.reader.get(name).ok_or_else(missing)?;
-                let unreadable = |error| {
-                    self.malformed(
-                        "a readable tensor",
-                        format!("{error}; fetch the file again"),
-                    )
-                };
+                let unreadable = |error| self.malformed("a readable tensor", format!("{error}; fetch the file again"));
                 Cow::Owned(tensor.read().map_err(unreadable)?)
             }
             _ => Cow::Borrowed(self.mapped(name).ok_or_else(missing)?.1),
         };
         let element = self.element_type(name).ok_or_else(|| {
-            let stored = self
-                .mapped(name)
-                .map_or_else(String::new, |(info, _)| format!("{:?}", info.dtype));
-            self.malformed(
-                "a tensor of floats or integers of at least 8 bits",
-                format!("\"{name}\" is {stored}"),
-            )
+            let stored = self.mapped(name).map_or_else(String::new, |(info, _)| format!("{:?}", info.dtype));
+            self.malformed("a tensor of floats or integers of at least 8 bits", format!("\"{name}\" is {stored}"))
         })?;
         Ok((element, bytes))
     }
@@ -223,37 +174,21 @@ impl Weights {
     /// Header entry and bytes of a tensor that lies in a mapped or embedded file.
     fn mapped(&self, name: &str) -> Option<(&TensorInfo, &[u8])> {
         match &self.source {
-            Source::Safetensors(shards) => shards
-                .iter()
-                .find_map(|shard| within(&shard.metadata, shard.start, &shard.map, name)),
-            Source::Embedded {
-                metadata,
-                start,
-                bytes,
-            } => within(metadata, *start, bytes, name),
+            Source::Safetensors(shards) => {
+                shards.iter().find_map(|shard| within(&shard.metadata, shard.start, &shard.map, name))
+            }
+            Source::Embedded { metadata, start, bytes } => within(metadata, *start, bytes, name),
             Source::Torch(_) => None,
         }
     }
 
     fn malformed(&self, expected: &'static str, found: String) -> CheckpointError {
-        CheckpointError::Malformed {
-            path: self.path.clone(),
-            expected,
-            found,
-        }
+        CheckpointError::Malformed { path: self.path.clone(), expected, found }
     }
 }
 
-fn within<'a>(
-    metadata: &'a Metadata,
-    start: usize,
-    file: &'a [u8],
-    name: &str,
-) -> Option<(&'a TensorInfo, &'a [u8])> {
+fn within<'a>(metadata: &'a Metadata, start: usize, file: &'a [u8], name: &str) -> Option<(&'a TensorInfo, &'a [u8])> {
     let info = metadata.info(name)?;
     let (from, to) = info.data_offsets;
-    Some((
-        info,
-        file.get(start.checked_add(from)?..start.checked_add(to)?)?,
-    ))
+    Some((info, file.get(start.checked_add(from)?..start.checked_add(to)?)?))
 }

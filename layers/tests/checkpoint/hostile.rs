@@ -23,13 +23,7 @@ fn read_all(path: &Path) -> Result<(), CheckpointError> {
 }
 
 /// Mutates `bytes` and reads each file that `container` makes of them. Returns how many were refused.
-fn survive(
-    seed: u64,
-    rounds: usize,
-    bytes: &[u8],
-    name: &str,
-    container: impl Fn(Vec<u8>) -> Vec<u8>,
-) -> usize {
+fn survive(seed: u64, rounds: usize, bytes: &[u8], name: &str, container: impl Fn(Vec<u8>) -> Vec<u8>) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     let mut chance = Chance(seed);
@@ -48,10 +42,7 @@ fn survive(
 fn safetensors() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
-    write(
-        &path,
-        &[tensor("first.weight", &[3, 4]), tensor("second.bias", &[5])],
-    );
+    write(&path, &[tensor("first.weight", &[3, 4]), tensor("second.bias", &[5])]);
     fs::read(path).unwrap()
 }
 
@@ -68,8 +59,7 @@ fn parts(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 fn archive(parts: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let stored =
-        zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, bytes) in parts {
         writer.start_file(name.as_str(), stored).unwrap();
@@ -97,10 +87,7 @@ fn mutated_archives_never_panic() {
 fn mutated_pickles_in_sound_archives_never_panic() {
     for (seed, name) in [(5, "views.pt"), (6, "protocol4.ckpt")] {
         let parts = parts(&fs::read(data("torch").join(name)).unwrap());
-        let at = parts
-            .iter()
-            .position(|(name, _)| name.ends_with("data.pkl"))
-            .unwrap();
+        let at = parts.iter().position(|(name, _)| name.ends_with("data.pkl")).unwrap();
         let refused = survive(seed, 10_000, &parts[at].1, name, |pickle| {
             let mut parts = parts.clone();
             parts[at].1 = pickle;
@@ -122,11 +109,7 @@ fn files_cut_short_anywhere_are_refused() {
         for length in 0..bytes.len() {
             let _ = fs::remove_file(&path);
             fs::write(&path, &bytes[..length]).unwrap();
-            assert!(
-                read_all(&path).is_err(),
-                "{name} cut to {length} of {} bytes",
-                bytes.len()
-            );
+            assert!(read_all(&path).is_err(), "{name} cut to {length} of {} bytes", bytes.len());
         }
     }
 }
@@ -142,10 +125,7 @@ fn impostors_are_told_apart() {
     trailing.push(0);
     for (bytes, reason) in [
         (&b""[..], "it is empty"),
-        (
-            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
-            "git lfs pull",
-        ),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
         (b"<!DOCTYPE html><html></html>", "a web page"),
         (b"these are no weights at all\n", "a text file"),
         (&oversize, "100 MB"),
@@ -161,20 +141,14 @@ fn impostors_are_told_apart() {
     }
     let is_folder = Weights::open(folder.path()).err().unwrap().to_string();
     assert!(is_folder.contains("it is a folder"), "{is_folder}");
-    let missing = Weights::open(&folder.path().join("absent.bin"))
-        .err()
-        .unwrap()
-        .to_string();
+    let missing = Weights::open(&folder.path().join("absent.bin")).err().unwrap().to_string();
     assert!(missing.contains("check the spelling"), "{missing}");
 }
 
 #[test]
 fn a_view_that_repeats_one_number_a_billion_times_is_refused() {
     let peak = peak_bytes(|| {
-        let error = Weights::open(&data("torch/expanded.pt"))
-            .err()
-            .unwrap()
-            .to_string();
+        let error = Weights::open(&data("torch/expanded.pt")).err().unwrap().to_string();
         assert!(error.contains("\"huge\" would take"), "{error}");
     });
     assert!(peak < MOST_BYTES, "{peak} bytes");

@@ -27,16 +27,8 @@ fn a_released_container_has_every_tensor_and_sum() {
         let values = weights.read_f32(&entry.name).unwrap();
         let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
         let abs_sum: f64 = values.iter().map(|&value| f64::from(value).abs()).sum();
-        assert!(
-            (sum - expected.sum).abs() <= 1e-5 * expected.abs_sum.max(1e-3),
-            "{}: {sum}",
-            entry.name
-        );
-        assert!(
-            (abs_sum - expected.abs_sum).abs() <= 1e-5 * expected.abs_sum.max(1e-3),
-            "{}",
-            entry.name
-        );
+        assert!((sum - expected.sum).abs() <= 1e-5 * expected.abs_sum.max(1e-3), "{}: {sum}", entry.name);
+        assert!((abs_sum - expected.abs_sum).abs() <= 1e-5 * expected.abs_sum.max(1e-3), "{}", entry.name);
     }
 }
 
@@ -46,9 +38,7 @@ fn strides_offsets_and_types_are_honoured_in_both_containers() {
         let weights = Weights::open(&data(file)).unwrap();
         let read = |name| weights.read_f32(name).unwrap();
         let rows: Vec<f32> = (0..24_u8).map(f32::from).collect();
-        let columns: Vec<f32> = (0..6_u8)
-            .flat_map(|c| (0..4_u8).map(move |r| f32::from(r * 6 + c)))
-            .collect();
+        let columns: Vec<f32> = (0..6_u8).flat_map(|c| (0..4_u8).map(move |r| f32::from(r * 6 + c))).collect();
         assert_eq!(read("plain"), rows, "{file}");
         assert_eq!(read("transposed"), columns, "{file}");
         assert_eq!(read("offset"), [5.0, 6.0, 7.0, 8.0], "{file}");
@@ -56,37 +46,15 @@ fn strides_offsets_and_types_are_honoured_in_both_containers() {
         assert_eq!(read("scalar"), [2.5], "{file}");
         assert_eq!(read("param"), [7.0], "{file}");
         assert!(read("empty").is_empty(), "{file}");
-        assert_eq!(
-            [read("half"), read("bf")],
-            [[1.5, -2.0], [1.5, -2.0]],
-            "{file}"
-        );
+        assert_eq!([read("half"), read("bf")], [[1.5, -2.0], [1.5, -2.0]], "{file}");
         assert_eq!(read("double"), [0.5, 0.25], "{file}");
         assert_eq!(weights.element_type("bf"), Some(ElementType::Bf16));
         assert_eq!(weights.read_i64("ids").unwrap(), [3, -1]);
         assert_eq!(weights.read_i64("small").unwrap(), [1, -2]);
         assert_eq!(weights.read_i64("flag").unwrap(), [1, 0]);
-        assert!(
-            weights
-                .read_f32("ids")
-                .unwrap_err()
-                .to_string()
-                .contains("integers")
-        );
-        assert!(
-            weights
-                .read_i64("plain")
-                .unwrap_err()
-                .to_string()
-                .contains("floats")
-        );
-        assert!(
-            weights
-                .read_f32("absent")
-                .unwrap_err()
-                .to_string()
-                .contains("\"absent\"")
-        );
+        assert!(weights.read_f32("ids").unwrap_err().to_string().contains("integers"));
+        assert!(weights.read_i64("plain").unwrap_err().to_string().contains("floats"));
+        assert!(weights.read_f32("absent").unwrap_err().to_string().contains("\"absent\""));
     }
 }
 
@@ -94,10 +62,7 @@ fn strides_offsets_and_types_are_honoured_in_both_containers() {
 fn nested_dictionaries_are_found_and_flat_names_left_alone() {
     let training = data("torch/training.pt");
     let preferred = Weights::open(&training).unwrap();
-    assert_eq!(
-        (preferred.wrapper(), preferred.read_f32("w").unwrap()),
-        (Some("ema"), vec![3.0, 3.0])
-    );
+    assert_eq!((preferred.wrapper(), preferred.read_f32("w").unwrap()), (Some("ema"), vec![3.0, 3.0]));
     let chosen = Weights::open_under(&training, "model").unwrap();
     assert_eq!(chosen.read_f32("w").unwrap(), [1.0, 1.0]);
     assert_eq!(chosen.entries().len(), 2);
@@ -105,13 +70,7 @@ fn nested_dictionaries_are_found_and_flat_names_left_alone() {
     let flat = Weights::open(&data("torch/flat.pt")).unwrap();
     assert_eq!(flat.wrapper(), None);
     assert_eq!(flat.read_f32("model.norm").unwrap(), [1.0, 1.0]);
-    assert_eq!(
-        Weights::open(&data("torch/protocol4.ckpt"))
-            .unwrap()
-            .read_f32("w")
-            .unwrap(),
-        [1.0, 1.0]
-    );
+    assert_eq!(Weights::open(&data("torch/protocol4.ckpt")).unwrap().read_f32("w").unwrap(), [1.0, 1.0]);
 }
 
 #[test]
@@ -127,41 +86,20 @@ fn code_in_a_pickle_is_named_and_not_run() {
 #[test]
 fn shards_are_read_as_one_and_must_agree_with_their_index() {
     let folder = tempfile::tempdir().unwrap();
-    write(
-        &folder.path().join("a.safetensors"),
-        &[tensor("x", &[2, 3])],
-    );
-    write(
-        &folder.path().join("b.safetensors"),
-        &[tensor("y", &[4]), tensor("z", &[])],
-    );
+    write(&folder.path().join("a.safetensors"), &[tensor("x", &[2, 3])]);
+    write(&folder.path().join("b.safetensors"), &[tensor("y", &[4]), tensor("z", &[])]);
     let index = folder.path().join("model.safetensors.index.json");
     let open = |map: &str| {
-        std::fs::write(
-            &index,
-            format!("{{\"metadata\": {{\"total_size\": 44}}, \"weight_map\": {map}}}"),
-        )
-        .unwrap();
+        std::fs::write(&index, format!("{{\"metadata\": {{\"total_size\": 44}}, \"weight_map\": {map}}}")).unwrap();
         Weights::open(&index)
     };
-    let weights =
-        open(r#"{"x": "a.safetensors", "y": "b.safetensors", "z": "b.safetensors"}"#).unwrap();
-    let names: Vec<String> = weights
-        .entries()
-        .into_iter()
-        .map(|entry| entry.name)
-        .collect();
+    let weights = open(r#"{"x": "a.safetensors", "y": "b.safetensors", "z": "b.safetensors"}"#).unwrap();
+    let names: Vec<String> = weights.entries().into_iter().map(|entry| entry.name).collect();
     assert_eq!(names, ["x", "y", "z"]);
     assert_eq!(weights.read_f32("y").unwrap(), [0.0, 1.0, 2.0, 3.0]);
     for (map, reason) in [
-        (
-            r#"{"x": "a.safetensors", "y": "a.safetensors"}"#,
-            "does not hold tensor \"y\"",
-        ),
-        (
-            r#"{"x": "a.safetensors", "y": "b.safetensors"}"#,
-            "does not list tensor \"z\"",
-        ),
+        (r#"{"x": "a.safetensors", "y": "a.safetensors"}"#, "does not hold tensor \"y\""),
+        (r#"{"x": "a.safetensors", "y": "b.safetensors"}"#, "does not list tensor \"z\""),
         (r#"{"x": "../a.safetensors"}"#, "no file beside it"),
         (r#"{"x": "/a.safetensors"}"#, "no file beside it"),
         (r#"{"x": "gone.safetensors"}"#, "gone.safetensors"),
@@ -189,38 +127,8 @@ fn a_fingerprint_depends_on_content_alone() {
         fingerprint(&Weights::open(&copy).unwrap(), config).unwrap()
     };
     let expected = fingerprint(&torch, &config).unwrap();
-    assert_eq!(
-        print(
-            &[
-                named("model.norm", &[1.0, 1.0]),
-                named("model.head", &[1.0])
-            ],
-            &config
-        ),
-        expected
-    );
-    assert_ne!(
-        print(
-            &[
-                named("model.norm", &[1.0, 1.5]),
-                named("model.head", &[1.0])
-            ],
-            &config
-        ),
-        expected
-    );
-    assert_ne!(
-        print(
-            &[
-                named("model.norm", &[1.0]),
-                named("model.head", &[1.0, 1.0])
-            ],
-            &config
-        ),
-        expected
-    );
-    assert_ne!(
-        fingerprint(&torch, &serde_json::json!({})).unwrap(),
-        expected
-    );
+    assert_eq!(print(&[named("model.norm", &[1.0, 1.0]), named("model.head", &[1.0])], &config), expected);
+    assert_ne!(print(&[named("model.norm", &[1.0, 1.5]), named("model.head", &[1.0])], &config), expected);
+    assert_ne!(print(&[named("model.norm", &[1.0]), named("model.head", &[1.0, 1.0])], &config), expected);
+    assert_ne!(fingerprint(&torch, &serde_json::json!({})).unwrap(), expected);
 }

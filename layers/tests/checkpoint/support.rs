@@ -7,18 +7,12 @@ use std::path::{Path, PathBuf};
 use tessera_layers::checkpoint::{NamedTensor, Precision, write_safetensors};
 
 pub fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
 }
 
 pub fn tensor(name: &str, shape: &[usize]) -> NamedTensor {
     let count = u16::try_from(shape.iter().product::<usize>()).unwrap();
-    NamedTensor {
-        name: name.to_owned(),
-        shape: shape.to_vec(),
-        values: (0..count).map(f32::from).collect(),
-    }
+    NamedTensor { name: name.to_owned(), shape: shape.to_vec(), values: (0..count).map(f32::from).collect() }
 }
 
 pub fn write(path: &Path, tensors: &[NamedTensor]) {

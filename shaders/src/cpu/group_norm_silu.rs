@@ -15,11 +15,8 @@ pub fn group_norm_silu(
     let mut y = Vec::with_capacity(x.len());
     let channels = c / groups;
     let spare = y.spare_capacity_mut();
-    spare[..x.len()]
-        .par_chunks_mut(channels * s)
-        .zip(x.par_chunks(channels * s))
-        .enumerate()
-        .for_each(|(index, (out, x))| {
+    spare[..x.len()].par_chunks_mut(channels * s).zip(x.par_chunks(channels * s)).enumerate().for_each(
+        |(index, (out, x))| {
             let (mean, variance) = moments(x);
             let scale = 1.0 / (variance + epsilon).sqrt();
             let first = index % groups * channels;
@@ -28,7 +25,8 @@ pub fn group_norm_silu(
                 let bias = beta[first + channel] - mean * weight;
                 affine_silu(out, x, weight, bias, silu);
             }
-        });
+        },
+    );
     // SAFETY: every element of the spare capacity up to x.len() was written above, because the chunks of
     // `out` and `x` have the same lengths and `affine_silu` writes each element of its chunk.
     unsafe { y.set_len(x.len()) };
@@ -64,13 +62,7 @@ fn lane_sum(x: &[f32], term: impl Fn(f32) -> f32) -> f64 {
 }
 
 #[multiversion(targets("x86_64+avx512f+fma", "x86_64+avx2+fma"))]
-fn affine_silu(
-    out: &mut [std::mem::MaybeUninit<f32>],
-    x: &[f32],
-    weight: f32,
-    bias: f32,
-    silu: bool,
-) {
+fn affine_silu(out: &mut [std::mem::MaybeUninit<f32>], x: &[f32], weight: f32, bias: f32, silu: bool) {
     if silu {
         for (out, &x) in out.iter_mut().zip(x) {
             let value = x * weight + bias;
@@ -96,10 +88,8 @@ pub(crate) fn exp(x: f32) -> f32 {
     let shifted = x * std::f32::consts::LOG2_E + 12_582_912.0;
     let n = shifted - 12_582_912.0;
     let r = x - n * LN_2_HIGH - n * LN_2_LOW;
-    let polynomial = 1.0
-        + r * (1.0
-            + r * (0.5
-                + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0))))));
+    let polynomial =
+        1.0 + r * (1.0 + r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0))))));
     let exponent = (shifted.to_bits() as i32).wrapping_sub(12_582_912.0f32.to_bits() as i32);
     polynomial * f32::from_bits(((exponent + 127) << 23) as u32)
 }

@@ -11,16 +11,13 @@ pub fn patchify(picture: &[f32], geometry: &PatchGeometry) -> Vec<f32> {
         return patches;
     }
     // One task fills the patches of one row of the grid, which lie side by side.
-    patches
-        .par_chunks_mut(geometry.row_of_patches())
-        .enumerate()
-        .for_each(|(grid_row, out)| {
-            geometry.for_each_run(grid_row, |pixel, patch, length, stride| {
-                for i in 0..length {
-                    out[patch + i * stride] = picture[pixel + i];
-                }
-            });
+    patches.par_chunks_mut(geometry.row_of_patches()).enumerate().for_each(|(grid_row, out)| {
+        geometry.for_each_run(grid_row, |pixel, patch, length, stride| {
+            for i in 0..length {
+                out[patch + i * stride] = picture[pixel + i];
+            }
         });
+    });
     patches
 }
 

@@ -62,10 +62,8 @@ fn logits(
     device: &Device,
     trace: &mut Trace,
 ) -> Tensor<3> {
-    let ids_of_classes: Vec<i32> = classes
-        .iter()
-        .map(|&class| i32::try_from(generator.config.class_id(class)).unwrap_or(i32::MAX))
-        .collect();
+    let ids_of_classes: Vec<i32> =
+        classes.iter().map(|&class| i32::try_from(generator.config.class_id(class)).unwrap_or(i32::MAX)).collect();
     let data = TensorData::new(ids_of_classes, [classes.len(), 1]);
     generator.network.forward(Tensor::cat(vec![Tensor::from_data(data, device), ids], 1), trace)
 }

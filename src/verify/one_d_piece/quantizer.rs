@@ -30,8 +30,8 @@ pub(super) fn run(case: &Case, device: &Device, values: &mut Values) -> Result<(
             "plain" => false,
             other => return Err(ConfigError::invalid("variants", "l2 or plain", other).into()),
         };
-        let quantizer = VectorQuantizer::new(&source.root().at("embedding"), sizes, use_l2_norm, cost)
-            .map_err(CaseError::from)?;
+        let quantizer =
+            VectorQuantizer::new(&source.root().at("embedding"), sizes, use_l2_norm, cost).map_err(CaseError::from)?;
         // [batch, channels, 1, positions]
         let z = float_input::<4>(case, &format!("{prefix}z"), &device)?.require_grad();
         let probe = float_input::<4>(case, &format!("{prefix}probe"), &device)?;

@@ -43,10 +43,8 @@ fn encode(model: &OneDPiece, image: Tensor<4>, values: &mut Values) -> Result<To
 
 /// Prefix lengths to decode and the prefix of the tensors' names: `k7.` of a variable-length case, none of others.
 fn lengths(case: &Case, values: &Values, all: usize) -> Result<Vec<(usize, String)>, CaseError> {
-    let mut lengths: BTreeSet<usize> = values
-        .wanted()
-        .filter_map(|name| name.strip_prefix('k')?.split_once('.')?.0.parse().ok())
-        .collect();
+    let mut lengths: BTreeSet<usize> =
+        values.wanted().filter_map(|name| name.strip_prefix('k')?.split_once('.')?.0.parse().ok()).collect();
     if case.has_input("lengths") {
         let (_, listed) = case.integers::<1>("lengths")?;
         lengths.extend(listed.into_iter().filter_map(|length| usize::try_from(length).ok()));
@@ -58,13 +56,7 @@ fn lengths(case: &Case, values: &Values, all: usize) -> Result<Vec<(usize, Strin
     Ok(named)
 }
 
-fn decode(
-    model: &OneDPiece,
-    tokens: &Tokens,
-    keep: usize,
-    prefix: &str,
-    values: &mut Values,
-) -> Result<(), CaseError> {
+fn decode(model: &OneDPiece, tokens: &Tokens, keep: usize, prefix: &str, values: &mut Values) -> Result<(), CaseError> {
     let Output::Images(image) = model.decode(tokens, &DecodeOptions::prefix(keep))? else {
         return Ok(());
     };

@@ -26,13 +26,7 @@ pub struct DiscriminatorConfig {
 
 impl Default for DiscriminatorConfig {
     fn default() -> Self {
-        Self {
-            num_channels: 3,
-            hidden_channels: 128,
-            num_stages: 3,
-            blur_resample: true,
-            blur_kernel_size: 4,
-        }
+        Self { num_channels: 3, hidden_channels: 128, num_stages: 3, blur_resample: true, blur_kernel_size: 4 }
     }
 }
 
@@ -126,12 +120,7 @@ impl Discriminator {
         };
         let last = config.width(config.num_stages - 1);
         Ok(Self {
-            block_in: Conv2d::new(
-                &params.at("block_in.0"),
-                [config.num_channels, config.hidden_channels],
-                5,
-                true,
-            )?,
+            block_in: Conv2d::new(&params.at("block_in.0"), [config.num_channels, config.hidden_channels], 5, true)?,
             blocks: (0..config.num_stages).map(stage).collect::<ParamResult<_>>()?,
             to_logits_0: Conv2d::new(&params.at("to_logits.0"), [last, last], 1, true)?,
             to_logits_2: Conv2d::new(&params.at("to_logits.2"), [last, 1], 5, true)?,

@@ -47,10 +47,6 @@ impl LeCam {
     /// The running means after this step's mean logits.
     pub fn update(self, mean_real: f32, mean_fake: f32) -> Self {
         let blend = |old: f32, new: f32| old * self.decay + new * (1.0 - self.decay);
-        Self {
-            ema_real: blend(self.ema_real, mean_real),
-            ema_fake: blend(self.ema_fake, mean_fake),
-            ..self
-        }
+        Self { ema_real: blend(self.ema_real, mean_real), ema_fake: blend(self.ema_fake, mean_fake), ..self }
     }
 }

@@ -10,20 +10,13 @@ pub(super) struct BitWriter<'a> {
 
 impl<'a> BitWriter<'a> {
     pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
-        Self {
-            out,
-            pending: 0,
-            count: 0,
-        }
+        Self { out, pending: 0, count: 0 }
     }
 
     /// Appends `number`, which must fit into `bits` (0 to 32) bits.
     #[inline]
     pub(super) fn push(&mut self, number: u32, bits: u32) {
-        debug_assert!(
-            bits <= 32 && u64::from(number) < 1 << bits,
-            "{number} in {bits} bits"
-        );
+        debug_assert!(bits <= 32 && u64::from(number) < 1 << bits, "{number} in {bits} bits");
         self.pending |= u64::from(number) << self.count;
         self.count += bits;
         if self.count >= 32 {
@@ -51,11 +44,7 @@ pub(super) struct BitReader<'a> {
 
 impl<'a> BitReader<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            rest: bytes,
-            pending: 0,
-            count: 0,
-        }
+        Self { rest: bytes, pending: 0, count: 0 }
     }
 
     /// The next `bits` (0 to 32) bits; `None` where fewer are left.
@@ -123,13 +112,9 @@ mod tests {
         let mut writer = BitWriter::new(&mut out);
         (0..=32).for_each(|bits| numbers(bits).for_each(|number| writer.push(number, bits)));
         writer.finish();
-        assert_eq!(
-            out.len(),
-            (0..=32_usize).map(|bits| bits * 70).sum::<usize>().div_ceil(8)
-        );
+        assert_eq!(out.len(), (0..=32_usize).map(|bits| bits * 70).sum::<usize>().div_ceil(8));
         let mut reader = BitReader::new(&out);
-        (0..=32)
-            .for_each(|bits| numbers(bits).for_each(|number| assert_eq!(reader.take(bits), Some(number))));
+        (0..=32).for_each(|bits| numbers(bits).for_each(|number| assert_eq!(reader.take(bits), Some(number))));
         assert!(reader.rest_is_zero());
         assert_eq!((reader.take(8), reader.take(0)), (None, Some(0)));
     }

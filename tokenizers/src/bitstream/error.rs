@@ -38,9 +38,7 @@ pub enum TokenFileError {
         found: usize,
     },
     /// The header's checksum is wrong.
-    #[error(
-        "expected the header checksum {computed:08x}, found {found:08x}: the file is damaged, get it again"
-    )]
+    #[error("expected the header checksum {computed:08x}, found {found:08x}: the file is damaged, get it again")]
     HeaderDamaged {
         /// The checksum in the file.
         found: u32,
@@ -48,9 +46,7 @@ pub enum TokenFileError {
         computed: u32,
     },
     /// A number or name that does not fit the format or the rest of the file.
-    #[error(
-        "{what}: a token file needs {expected}, found {found}: pass tokens that fit, or make the file again"
-    )]
+    #[error("{what}: a token file needs {expected}, found {found}: pass tokens that fit, or make the file again")]
     Field {
         /// Where.
         what: &'static str,
@@ -60,9 +56,7 @@ pub enum TokenFileError {
         found: String,
     },
     /// JSON in a `.safetensors` header that does not say what tokens need.
-    #[error(
-        "{what}: expected the JSON of a tessera token file, found otherwise ({problem}): make the file again"
-    )]
+    #[error("{what}: expected the JSON of a tessera token file, found otherwise ({problem}): make the file again")]
     Json {
         /// Where.
         what: &'static str,
@@ -102,9 +96,7 @@ pub enum TokenFileError {
         found: usize,
     },
     /// The checksum over everything is wrong.
-    #[error(
-        "expected the file checksum {computed:08x}, found {found:08x}: the tokens are damaged, get the file again"
-    )]
+    #[error("expected the file checksum {computed:08x}, found {found:08x}: the tokens are damaged, get the file again")]
     Damaged {
         /// The checksum in the file.
         found: u32,
@@ -112,9 +104,7 @@ pub enum TokenFileError {
         computed: u32,
     },
     /// The last byte of the payload has bits set that belong to no id.
-    #[error(
-        "expected zero bits after the last token, found ones: the file was not written by tessera, make it again"
-    )]
+    #[error("expected zero bits after the last token, found ones: the file was not written by tessera, make it again")]
     Padding,
     /// The ids do not form tokens.
     #[error("expected ids within the file's vocabularies, found otherwise ({0}): make the file again")]
@@ -175,9 +165,6 @@ impl TokenFileError {
     }
 
     pub(crate) fn in_file(self, path: &Path) -> Self {
-        Self::InFile {
-            path: path.to_owned(),
-            error: Box::new(self),
-        }
+        Self::InFile { path: path.to_owned(), error: Box::new(self) }
     }
 }

@@ -48,32 +48,18 @@ impl Header {
         }
         let [version, flags, depth, unused] = cursor.array()?;
         if version != VERSION {
-            return Err(TokenFileError::Version {
-                expected: VERSION.into(),
-                found: version.into(),
-            });
+            return Err(TokenFileError::Version { expected: VERSION.into(), found: version.into() });
         }
         if flags & UNUSED != 0 || unused != 0 {
-            return Err(field(
-                "unused bits",
-                "0",
-                format!("flags {flags:#010b}, byte 7 {unused}"),
-            ));
+            return Err(field("unused bits", "0", format!("flags {flags:#010b}, byte 7 {unused}")));
         }
         let fingerprint = Fingerprint(cursor.array()?);
         let items = cursor.number()?;
         let layout = cursor.layout(flags & LAYOUT)?;
         let picture = cursor.picture(flags)?;
         let vocab = cursor.numbers(depth.into())?;
-        let Some(positions) = u32::try_from(layout.positions())
-            .ok()
-            .filter(|&p| size(p) <= MAX_IDS)
-        else {
-            return Err(field(
-                "positions",
-                format!("at most {MAX_IDS}"),
-                layout.positions().to_string(),
-            ));
+        let Some(positions) = u32::try_from(layout.positions()).ok().filter(|&p| size(p) <= MAX_IDS) else {
+            return Err(field("positions", format!("at most {MAX_IDS}"), layout.positions().to_string()));
         };
         let kept_code = (flags & KEPT) >> KEPT_SHIFT;
         let kept_bytes = kept::stored_bytes(kept_code, items, positions);
@@ -90,39 +76,20 @@ impl Header {
         let ids = check_shape(items, &layout, &vocab, picture.as_ref())?;
         let limit = ids_limit(file.len());
         if ids > limit {
-            return Err(TokenFileError::TooManyIds {
-                ids,
-                limit,
-                bytes: file.len(),
-            });
+            return Err(TokenFileError::TooManyIds { ids, limit, bytes: file.len() });
         }
         let Some(kept) = kept::read(kept_code, kept, items, positions) else {
             let expected = format!("the shortest form of a mask of {items} x {positions} positions");
-            return Err(field(
-                "kept positions",
-                expected,
-                format!("form {kept_code} of other content"),
-            ));
+            return Err(field("kept positions", expected, format!("form {kept_code} of other content")));
         };
-        Ok(Self {
-            fingerprint,
-            items,
-            layout,
-            vocab,
-            picture,
-            kept,
-            ids,
-            bytes: cursor.at,
-            checksum,
-        })
+        Ok(Self { fingerprint, items, layout, vocab, picture, kept, ids, bytes: cursor.at, checksum })
     }
 
     /// Appends the header of a file whose shape was checked; the checksum that comes back goes on over the payload.
     pub(super) fn write(file: &TokenFile, out: &mut Vec<u8>) -> Result<Hasher, TokenFileError> {
         let TokenFile { tokens, picture, .. } = file;
         let number = |what, number: usize| {
-            u32::try_from(number)
-                .map_err(|_| field(what, format!("at most {}", u32::MAX), number.to_string()))
+            u32::try_from(number).map_err(|_| field(what, format!("at most {}", u32::MAX), number.to_string()))
         };
         let kept = Kept::of(tokens.kept(), tokens.positions());
         let (layout, numbers) = match tokens.layout() {
@@ -168,20 +135,14 @@ impl<'a> Cursor<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8], TokenFileError> {
         let end = self.at.saturating_add(count);
         let taken = self.file.get(self.at..end);
-        let taken = taken.ok_or(TokenFileError::HeaderCut {
-            needed: end,
-            found: self.file.len(),
-        })?;
+        let taken = taken.ok_or(TokenFileError::HeaderCut { needed: end, found: self.file.len() })?;
         self.at = end;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], TokenFileError> {
         let taken = self.take(N)?;
-        taken.first_chunk().copied().ok_or(TokenFileError::HeaderCut {
-            needed: N,
-            found: taken.len(),
-        })
+        taken.first_chunk().copied().ok_or(TokenFileError::HeaderCut { needed: N, found: taken.len() })
     }
 
     fn number(&mut self) -> Result<u32, TokenFileError> {
@@ -190,34 +151,19 @@ impl<'a> Cursor<'a> {
 
     fn numbers(&mut self, count: usize) -> Result<Vec<u32>, TokenFileError> {
         let bytes = self.take(count.saturating_mul(4))?;
-        Ok(bytes
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .copied()
-            .map(u32::from_le_bytes)
-            .collect())
+        Ok(bytes.as_chunks::<4>().0.iter().copied().map(u32::from_le_bytes).collect())
     }
 
     fn layout(&mut self, code: u8) -> Result<TokenLayout, TokenFileError> {
         Ok(match code {
             0 => TokenLayout::Ordered { len: self.number()? },
-            1 => TokenLayout::Grid {
-                height: self.number()?,
-                width: self.number()?,
-            },
+            1 => TokenLayout::Grid { height: self.number()?, width: self.number()? },
             2 => {
                 let count = size(self.number()?);
                 if count > MAX_SCALES {
-                    return Err(field(
-                        "scales",
-                        format!("at most {MAX_SCALES}"),
-                        count.to_string(),
-                    ));
+                    return Err(field("scales", format!("at most {MAX_SCALES}"), count.to_string()));
                 }
-                TokenLayout::Scales {
-                    counts: self.numbers(count)?,
-                }
+                TokenLayout::Scales { counts: self.numbers(count)? }
             }
             _ => return Err(field("layout", "0, 1 or 2", code.to_string())),
         })
@@ -226,11 +172,7 @@ impl<'a> Cursor<'a> {
     fn picture(&mut self, flags: u8) -> Result<Option<PictureInfo>, TokenFileError> {
         let tiled = flags & TILED != 0;
         if flags & PICTURE == 0 {
-            return if tiled {
-                Err(field("picture", "its size beside a tile", "none"))
-            } else {
-                Ok(None)
-            };
+            return if tiled { Err(field("picture", "its size beside a tile", "none")) } else { Ok(None) };
         }
         let (width, height) = (self.number()?, self.number()?);
         let tile = if tiled { Some(self.number()?) } else { None };
@@ -244,9 +186,5 @@ impl<'a> Cursor<'a> {
 }
 
 fn field(what: &'static str, expected: impl Into<String>, found: impl Into<String>) -> TokenFileError {
-    TokenFileError::Field {
-        what,
-        expected: expected.into(),
-        found: found.into(),
-    }
+    TokenFileError::Field { what, expected: expected.into(), found: found.into() }
 }

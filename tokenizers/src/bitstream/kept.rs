@@ -29,11 +29,7 @@ impl Kept {
         }
         let mut lengths = rows.map(length);
         let first = lengths.next().unwrap_or_default();
-        if lengths.all(|length| length == first) {
-            Self::Prefix(first)
-        } else {
-            Self::Prefixes
-        }
+        if lengths.all(|length| length == first) { Self::Prefix(first) } else { Self::Prefixes }
     }
 
     /// The number of this way in the flags.

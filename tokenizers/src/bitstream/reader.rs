@@ -27,10 +27,7 @@ pub fn read_tsr(bytes: &[u8], partial: bool) -> Result<TokenFile, TokenFileError
         None => tokens,
     };
     let widths: Vec<u32> = header.vocab.iter().map(|&vocab| id_bits(vocab)).collect();
-    let token_bits = widths
-        .iter()
-        .map(|&bits| crate::token_file::size(bits))
-        .sum::<usize>();
+    let token_bits = widths.iter().map(|&bits| crate::token_file::size(bits)).sum::<usize>();
 
     // a usize of 32 bits may saturate: then the file is shorter, and the payload counts as cut
     let length = expected.saturating_mul(token_bits).div_ceil(8);
@@ -39,21 +36,14 @@ pub fn read_tsr(bytes: &[u8], partial: bool) -> Result<TokenFile, TokenFileError
     let present = match body.len().cmp(&length.saturating_add(CHECKSUM)) {
         Ordering::Greater => {
             let expected = bytes.len() - body.len() + length + CHECKSUM;
-            return Err(TokenFileError::TooLong {
-                expected,
-                found: bytes.len(),
-            });
+            return Err(TokenFileError::TooLong { expected, found: bytes.len() });
         }
         Ordering::Equal => {
             check_payload(&mut header, body, payload)?;
             expected
         }
         Ordering::Less => {
-            let held = payload
-                .len()
-                .saturating_mul(8)
-                .checked_div(token_bits)
-                .unwrap_or(expected);
+            let held = payload.len().saturating_mul(8).checked_div(token_bits).unwrap_or(expected);
             let present = held.min(expected);
             if !partial {
                 return Err(TokenFileError::Cut { present, expected });
@@ -66,26 +56,11 @@ pub fn read_tsr(bytes: &[u8], partial: bool) -> Result<TokenFile, TokenFileError
     let mut bits = BitReader::new(payload);
     let mut ids = vec![0; header.ids];
     let mut left_over = cut.map(|_| vec![false; tokens]);
-    unpack(
-        &mut bits,
-        &header,
-        &widths,
-        present,
-        &mut ids,
-        left_over.as_deref_mut(),
-    );
+    unpack(&mut bits, &header, &widths, present, &mut ids, left_over.as_deref_mut());
     if cut.is_none() && !bits.rest_is_zero() {
         return Err(TokenFileError::Padding);
     }
-    let Header {
-        items,
-        layout,
-        vocab,
-        fingerprint,
-        kept,
-        picture,
-        ..
-    } = header;
+    let Header { items, layout, vocab, fingerprint, kept, picture, .. } = header;
     let mut tokens = Tokens::new(ids, items, layout, vocab, fingerprint)?;
     if let Some(kept) = left_over.or(kept) {
         tokens = tokens.with_kept(kept)?;
@@ -97,11 +72,7 @@ fn check_payload(header: &mut Header, body: &[u8], payload: &[u8]) -> Result<(),
     header.checksum.update(payload);
     let computed = header.checksum.clone().finalize();
     let found = u32::from_le_bytes(body.last_chunk::<CHECKSUM>().copied().unwrap_or_default());
-    if found == computed {
-        Ok(())
-    } else {
-        Err(TokenFileError::Damaged { found, computed })
-    }
+    if found == computed { Ok(()) } else { Err(TokenFileError::Damaged { found, computed }) }
 }
 
 /// Fills in the first `present` kept tokens in stream order: their ids `[items, positions, depth]`, which start as

@@ -15,12 +15,7 @@ use crate::tokens::id_bits;
 /// [`ids_limit`].
 pub fn write_tsr(file: &TokenFile) -> Result<Vec<u8>, TokenFileError> {
     let tokens = &file.tokens;
-    let ids = check_shape(
-        tokens.batch(),
-        tokens.layout(),
-        tokens.vocab(),
-        file.picture.as_ref(),
-    )?;
+    let ids = check_shape(tokens.batch(), tokens.layout(), tokens.vocab(), file.picture.as_ref())?;
     let mut out = Vec::new();
     let mut checksum = Header::write(file, &mut out)?;
     let header = out.len();
@@ -29,11 +24,7 @@ pub fn write_tsr(file: &TokenFile) -> Result<Vec<u8>, TokenFileError> {
     out.extend(checksum.finalize().to_le_bytes());
     let limit = ids_limit(out.len());
     if ids > limit {
-        return Err(TokenFileError::TooManyIds {
-            ids,
-            limit,
-            bytes: out.len(),
-        });
+        return Err(TokenFileError::TooManyIds { ids, limit, bytes: out.len() });
     }
     Ok(out)
 }
@@ -43,10 +34,7 @@ fn pack(file: &TokenFile, out: &mut Vec<u8>) {
     let widths: Vec<u32> = tokens.vocab().iter().map(|&vocab| id_bits(vocab)).collect();
     let mut bits = BitWriter::new(out);
     for at in stream_order(tokens.batch(), tokens.positions()) {
-        if !tokens
-            .kept()
-            .is_none_or(|kept| kept.get(at).copied().unwrap_or(false))
-        {
+        if !tokens.kept().is_none_or(|kept| kept.get(at).copied().unwrap_or(false)) {
             continue;
         }
         let start = at * widths.len();

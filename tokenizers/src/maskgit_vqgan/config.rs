@@ -56,11 +56,7 @@ impl VqganConfig {
             let width = self.hidden_channels.saturating_mul(mult);
             if width == 0 || width % GROUPS != 0 || width > 1 << 16 {
                 let found = format!("{} * {mult}", self.hidden_channels);
-                return Err(ConfigError::invalid(
-                    "hidden_channels",
-                    "a width divisible by 32 at every level",
-                    found,
-                ));
+                return Err(ConfigError::invalid("hidden_channels", "a width divisible by 32 at every level", found));
             }
         }
         for (key, value) in [

@@ -29,16 +29,10 @@ impl VqganEncoder {
         let levels = config.channel_mult.len();
         let widest = config.widest();
         Ok(Self {
-            conv_in: Conv2d::new(
-                &params.at("conv_in"),
-                [config.num_channels, config.hidden_channels],
-                3,
-                false,
-            )?,
+            conv_in: Conv2d::new(&params.at("conv_in"), [config.num_channels, config.hidden_channels], 3, false)?,
             down: (0..levels)
                 .map(|level| {
-                    let inputs =
-                        if level == 0 { config.hidden_channels } else { config.width(level - 1) };
+                    let inputs = if level == 0 { config.hidden_channels } else { config.width(level - 1) };
                     blocks(params.at("down").at(level).at("block"), inputs, config.width(level))
                 })
                 .collect::<ParamResult<_>>()?,

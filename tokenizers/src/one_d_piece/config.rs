@@ -132,9 +132,9 @@ impl OneDPieceConfig {
                 "model.type is \"{found}\"; known are one_d_piece and titok (or no model.type at all)"
             )));
         }
-        let section = model.get("vq_model").ok_or_else(|| {
-            ConfigError::UnknownArchitecture("the config has no model.vq_model section".to_owned())
-        })?;
+        let section = model
+            .get("vq_model")
+            .ok_or_else(|| ConfigError::UnknownArchitecture("the config has no model.vq_model section".to_owned()))?;
         let mut config: Self = serde_json::from_value(section.clone())
             .map_err(|error| ConfigError::invalid("model.vq_model", "the released keys", error.to_string()))?;
         if let Some(crop) = document["dataset"]["preprocessing"].get("crop_size") {

@@ -2,9 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use tessera_layers::{
-    Conv2d, Init, LayerNorm, Linear, ParamResult, Params, Trace, VIT_EPSILON, VitBlock,
-};
+use tessera_layers::{Conv2d, Init, LayerNorm, Linear, ParamResult, Params, Trace, VIT_EPSILON, VitBlock};
 use tessera_shaders::{PatchOrder, unpatchify};
 
 use super::config::Tower;

@@ -62,9 +62,7 @@ impl TitokEncoder {
         let grid = [height / self.patch, columns / self.patch];
         let patches = self.patch_embed.forward(patchify(image, self.patch, PatchOrder::ChannelsFirst));
         let [_, cells, width] = patches.dims();
-        trace.see("patch_embed", || {
-            patches.clone().swap_dims(1, 2).reshape([batch, width, grid[0], grid[1]])
-        });
+        trace.see("patch_embed", || patches.clone().swap_dims(1, 2).reshape([batch, width, grid[0], grid[1]]));
         let [latents, _] = latent_tokens.dims();
 
         let class = self.class_embedding.val().unsqueeze::<3>().expand([batch, 1, width]);
@@ -84,11 +82,7 @@ impl TitokEncoder {
 
         // The first release read the buffer [n, w] as [w, n] without moving a value, and its weights were trained so:
         // channel c of position n is element c * n_total + n of an item's values.
-        let columns = if self.is_legacy {
-            x.reshape([batch, width, latents]).swap_dims(1, 2)
-        } else {
-            x
-        };
+        let columns = if self.is_legacy { x.reshape([batch, width, latents]).swap_dims(1, 2) } else { x };
         self.conv_out.forward(columns)
     }
 }

@@ -93,10 +93,8 @@ impl OneDPiece {
     /// Decodes the first `keep` ids of the chosen items, `[items, 3, crop, crop]`.
     fn decode_prefix(&self, tokens: &Tokens, items: &[usize], keep: usize) -> Result<Tensor<4>, TokenizerError> {
         let positions = tokens.positions();
-        let ids: Vec<u32> = items
-            .iter()
-            .flat_map(|item| tokens.ids().iter().skip(item * positions).take(keep).copied())
-            .collect();
+        let ids: Vec<u32> =
+            items.iter().flat_map(|item| tokens.ids().iter().skip(item * positions).take(keep).copied()).collect();
         let vectors = self.network.quantizer().vectors(upload_ids(&ids, [items.len(), keep], &self.device));
         self.network.decode(vectors, &mut Trace::none()).ok_or_else(|| {
             TokenizerError::Unsupported(

@@ -81,12 +81,7 @@ impl VectorQuantizer {
         let commitment = (codes.clone().detach() - latents.clone()).powf_scalar(2.0).mean();
         let codebook_loss = (codes.clone() - latents.clone().detach()).powf_scalar(2.0).mean();
         let vectors = latents.clone() + (codes - latents).detach();
-        Quantized {
-            indices,
-            vectors,
-            commitment_loss: commitment.mul_scalar(self.commitment_cost),
-            codebook_loss,
-        }
+        Quantized { indices, vectors, commitment_loss: commitment.mul_scalar(self.commitment_cost), codebook_loss }
     }
 
     /// Code vectors of soft assignments: probabilities `[batch, positions, codes]` times the raw codebook.

@@ -21,9 +21,7 @@ impl Format {
         match path.extension() {
             Some(end) if end.eq_ignore_ascii_case("tsr") => Ok(Self::Tsr),
             Some(end) if end.eq_ignore_ascii_case("safetensors") => Ok(Self::Safetensors),
-            _ => Err(TokenFileError::Extension {
-                path: path.to_owned(),
-            }),
+            _ => Err(TokenFileError::Extension { path: path.to_owned() }),
         }
     }
 }
@@ -68,29 +66,17 @@ pub fn load_tokens(path: impl AsRef<Path>, partial: bool) -> Result<TokenFile, T
 fn read_bounded(path: &Path) -> Result<Vec<u8>, TokenFileError> {
     let long = |found| {
         let expected = format!("at most {MAX_FILE_BYTES} bytes");
-        TokenFileError::Field {
-            what: "file",
-            expected,
-            found: format!("{found} or more"),
-        }
-        .in_file(path)
+        TokenFileError::Field { what: "file", expected, found: format!("{found} or more") }.in_file(path)
     };
-    let failed = |source| TokenFileError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| TokenFileError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     if length > MAX_FILE_BYTES {
         return Err(long(length));
     }
     let mut bytes = Vec::new();
-    bytes
-        .try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX))
-        .map_err(|error| failed(error.into()))?;
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
+    bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX)).map_err(|error| failed(error.into()))?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     match u64::try_from(bytes.len()) {
         Ok(length) if length <= MAX_FILE_BYTES => Ok(bytes),
         _ => Err(long(MAX_FILE_BYTES + 1)),
@@ -128,17 +114,11 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn write_error(path: &Path, source: io::Error) -> TokenFileError {
     let folder = folder_of(path);
     match source.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => TokenFileError::DiskFull {
-            path: path.to_owned(),
-        },
-        ErrorKind::NotFound | ErrorKind::NotADirectory if !folder.is_dir() => TokenFileError::NoFolder {
-            path: path.to_owned(),
-            folder: folder.to_owned(),
-        },
-        _ => TokenFileError::Write {
-            path: path.to_owned(),
-            source,
-        },
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => TokenFileError::DiskFull { path: path.to_owned() },
+        ErrorKind::NotFound | ErrorKind::NotADirectory if !folder.is_dir() => {
+            TokenFileError::NoFolder { path: path.to_owned(), folder: folder.to_owned() }
+        }
+        _ => TokenFileError::Write { path: path.to_owned(), source },
     }
 }
 
@@ -149,21 +129,9 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_apart_from_other_failures() {
         let error = |kind: ErrorKind| write_error(Path::new("a.tsr"), kind.into());
-        assert!(matches!(
-            error(ErrorKind::StorageFull),
-            TokenFileError::DiskFull { .. }
-        ));
-        assert!(matches!(
-            error(ErrorKind::QuotaExceeded),
-            TokenFileError::DiskFull { .. }
-        ));
-        assert!(matches!(
-            error(ErrorKind::PermissionDenied),
-            TokenFileError::Write { .. }
-        ));
-        assert!(
-            matches!(error(ErrorKind::NotFound), TokenFileError::Write { .. }),
-            "the folder is there"
-        );
+        assert!(matches!(error(ErrorKind::StorageFull), TokenFileError::DiskFull { .. }));
+        assert!(matches!(error(ErrorKind::QuotaExceeded), TokenFileError::DiskFull { .. }));
+        assert!(matches!(error(ErrorKind::PermissionDenied), TokenFileError::Write { .. }));
+        assert!(matches!(error(ErrorKind::NotFound), TokenFileError::Write { .. }), "the folder is there");
     }
 }

@@ -50,9 +50,7 @@ pub(crate) fn check_shape(
     }
     check("positions", layout.positions(), 1, MAX_IDS)?;
     check("items", items, 1, MAX_IDS)?;
-    let ids = items
-        .saturating_mul(layout.positions())
-        .saturating_mul(vocab.len());
+    let ids = items.saturating_mul(layout.positions()).saturating_mul(vocab.len());
     check("ids", ids, 1, MAX_IDS)?;
     if let Some(picture) = picture {
         check_picture(items, picture)?;
@@ -68,11 +66,7 @@ fn check_picture(items: usize, picture: &PictureInfo) -> Result<(), TokenFileErr
         return Ok(());
     }
     let expected = format!("{}, one for each tile of the picture", picture.tiles());
-    Err(TokenFileError::Field {
-        what: "items",
-        expected,
-        found: items.to_string(),
-    })
+    Err(TokenFileError::Field { what: "items", expected, found: items.to_string() })
 }
 
 fn check(what: &'static str, found: usize, least: usize, most: usize) -> Result<(), TokenFileError> {
@@ -83,9 +77,5 @@ fn check(what: &'static str, found: usize, least: usize, most: usize) -> Result<
         usize::MAX => format!("at least {least}"),
         _ => format!("{least} to {most}"),
     };
-    Err(TokenFileError::Field {
-        what,
-        expected,
-        found: found.to_string(),
-    })
+    Err(TokenFileError::Field { what, expected, found: found.to_string() })
 }

@@ -59,11 +59,7 @@ pub struct Cut {
 impl TokenFile {
     /// Tokens of unknown origin.
     pub fn new(tokens: Tokens) -> Self {
-        Self {
-            tokens,
-            picture: None,
-            cut: None,
-        }
+        Self { tokens, picture: None, cut: None }
     }
 
     /// The same tokens, made from this picture.

@@ -21,9 +21,7 @@ pub fn header_bytes(bytes: &[u8]) -> Option<usize> {
         1 => (number(44)?.checked_mul(number(48)?)?, 8),
         2 => {
             let count = usize::try_from(number(44)?).ok().filter(|&count| count <= 4096)?;
-            let counts = (0..count)
-                .map(|at| number(48 + 4 * at))
-                .collect::<Option<Vec<_>>>()?;
+            let counts = (0..count).map(|at| number(48 + 4 * at)).collect::<Option<Vec<_>>>()?;
             (counts.iter().sum(), 4 + 4 * count)
         }
         _ => return None,

@@ -19,18 +19,9 @@ pub fn check_tsr(bytes: &[u8], mut read: impl FnMut(&[u8], bool) -> Outcome) -> 
             }
         }
         (Err(TokenFileError::Cut { present, expected }), Ok(file)) => {
-            assert_eq!(
-                file.cut,
-                Some(Cut {
-                    present: *present,
-                    expected: *expected
-                })
-            );
+            assert_eq!(file.cut, Some(Cut { present: *present, expected: *expected }));
             if small(file) {
-                let kept = file
-                    .tokens
-                    .kept()
-                    .map(|kept| kept.iter().filter(|&&kept| kept).count());
+                let kept = file.tokens.kept().map(|kept| kept.iter().filter(|&&kept| kept).count());
                 let kept = kept.unwrap_or(file.tokens.batch() * file.tokens.positions());
                 assert_eq!(kept, *present);
             }

@@ -18,15 +18,9 @@ pub fn read_safetensors(bytes: &[u8]) -> Result<TokenFile, TokenFileError> {
     let Header { metadata, ids, kept } = from_json("safetensors header", header)?;
     let version: u32 = from_json("metadata tessera_tokens", metadata.tessera_tokens.as_bytes())?;
     if version != VERSION {
-        return Err(TokenFileError::Version {
-            expected: VERSION,
-            found: version,
-        });
+        return Err(TokenFileError::Version { expected: VERSION, found: version });
     }
-    let layout = TokenLayout::from(from_json::<Layout>(
-        "metadata layout",
-        metadata.layout.as_bytes(),
-    )?);
+    let layout = TokenLayout::from(from_json::<Layout>("metadata layout", metadata.layout.as_bytes())?);
     let vocab: Vec<u32> = from_json("metadata vocab", metadata.vocab.as_bytes())?;
     let picture = read_picture(&metadata)?;
     let fingerprint = read_fingerprint(&metadata.fingerprint)?;
@@ -34,19 +28,9 @@ pub fn read_safetensors(bytes: &[u8]) -> Result<TokenFile, TokenFileError> {
     let items = ids.shape.first().copied().unwrap_or_default();
     let count = check_shape(items, &layout, &vocab, picture.as_ref())?;
     let positions = layout.positions();
-    ids.check(
-        "tensor ids",
-        &["I64"],
-        &[items, positions, vocab.len()],
-        count * ID_BYTES,
-    )?;
+    ids.check("tensor ids", &["I64"], &[items, positions, vocab.len()], count * ID_BYTES)?;
     if let Some(kept) = &kept {
-        kept.check(
-            "tensor kept",
-            &["BOOL", "U8"],
-            &[items, positions],
-            items * positions,
-        )?;
+        kept.check("tensor kept", &["BOOL", "U8"], &[items, positions], items * positions)?;
     }
     check_cover(&ids, kept.as_ref(), data.len())?;
 
@@ -55,35 +39,18 @@ pub fn read_safetensors(bytes: &[u8]) -> Result<TokenFile, TokenFileError> {
     if let Some(kept) = kept {
         tokens = tokens.with_kept(read_kept(kept.data(data))?)?;
     }
-    Ok(TokenFile {
-        tokens,
-        picture,
-        cut: None,
-    })
+    Ok(TokenFile { tokens, picture, cut: None })
 }
 
 fn split_header(bytes: &[u8]) -> Result<(&[u8], &[u8]), TokenFileError> {
-    let cut = |needed| TokenFileError::HeaderCut {
-        needed,
-        found: bytes.len(),
-    };
-    let (length, rest) = bytes
-        .split_first_chunk::<LENGTH_BYTES>()
-        .ok_or_else(|| cut(LENGTH_BYTES))?;
+    let cut = |needed| TokenFileError::HeaderCut { needed, found: bytes.len() };
+    let (length, rest) = bytes.split_first_chunk::<LENGTH_BYTES>().ok_or_else(|| cut(LENGTH_BYTES))?;
     let length = u64::from_le_bytes(*length);
-    let Some(length) = usize::try_from(length)
-        .ok()
-        .filter(|&length| length <= MAX_HEADER)
-    else {
+    let Some(length) = usize::try_from(length).ok().filter(|&length| length <= MAX_HEADER) else {
         let expected = format!("at most {MAX_HEADER} bytes");
-        return Err(TokenFileError::Field {
-            what: "safetensors header",
-            expected,
-            found: length.to_string(),
-        });
+        return Err(TokenFileError::Field { what: "safetensors header", expected, found: length.to_string() });
     };
-    rest.split_at_checked(length)
-        .ok_or_else(|| cut(LENGTH_BYTES + length))
+    rest.split_at_checked(length).ok_or_else(|| cut(LENGTH_BYTES + length))
 }
 
 /// The tensors must fill the data, without holes or overlap.
@@ -101,11 +68,7 @@ fn check_cover(ids: &Tensor, kept: Option<&Tensor>, found: usize) -> Result<(), 
         Some(bytes) => format!("{bytes} bytes"),
         None => "tensors one after the other from byte 0".to_owned(),
     };
-    Err(TokenFileError::Field {
-        what: "tensor data",
-        expected,
-        found: format!("{found} bytes"),
-    })
+    Err(TokenFileError::Field { what: "tensor data", expected, found: format!("{found} bytes") })
 }
 
 fn read_ids(data: &[u8]) -> Result<Vec<u32>, TokenFileError> {
@@ -128,11 +91,7 @@ fn read_kept(data: &[u8]) -> Result<Vec<bool>, TokenFileError> {
         1 => Ok(true),
         _ => {
             let expected = "marks of 0 or 1".to_owned();
-            Err(TokenFileError::Field {
-                what: "tensor kept",
-                expected,
-                found: byte.to_string(),
-            })
+            Err(TokenFileError::Field { what: "tensor kept", expected, found: byte.to_string() })
         }
     };
     let mut kept = Vec::with_capacity(data.len());
@@ -143,11 +102,7 @@ fn read_kept(data: &[u8]) -> Result<Vec<bool>, TokenFileError> {
 }
 
 fn read_picture(metadata: &Metadata) -> Result<Option<PictureInfo>, TokenFileError> {
-    let tile = metadata
-        .tile
-        .as_ref()
-        .map(|tile| from_json("metadata tile", tile.as_bytes()))
-        .transpose()?;
+    let tile = metadata.tile.as_ref().map(|tile| from_json("metadata tile", tile.as_bytes())).transpose()?;
     match &metadata.picture {
         Some(picture) => {
             let Size { width, height } = from_json("metadata picture", picture.as_bytes())?;
@@ -156,11 +111,7 @@ fn read_picture(metadata: &Metadata) -> Result<Option<PictureInfo>, TokenFileErr
         None if tile.is_none() => Ok(None),
         None => {
             let (expected, found) = ("a picture beside a tile".to_owned(), "none".to_owned());
-            Err(TokenFileError::Field {
-                what: "metadata picture",
-                expected,
-                found,
-            })
+            Err(TokenFileError::Field { what: "metadata picture", expected, found })
         }
     }
 }
@@ -184,9 +135,5 @@ fn read_fingerprint(hex: &str) -> Result<Fingerprint, TokenFileError> {
         return Ok(Fingerprint(fingerprint));
     }
     let expected = "64 lower-case hexadecimal digits".to_owned();
-    Err(TokenFileError::Field {
-        what: "metadata fingerprint",
-        expected,
-        found: clean(hex),
-    })
+    Err(TokenFileError::Field { what: "metadata fingerprint", expected, found: clean(hex) })
 }

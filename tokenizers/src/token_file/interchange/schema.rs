@@ -66,13 +66,8 @@ impl From<&TokenLayout> for Layout {
     fn from(layout: &TokenLayout) -> Self {
         match layout {
             TokenLayout::Ordered { len } => Self::Ordered { len: *len },
-            TokenLayout::Grid { height, width } => Self::Grid {
-                height: *height,
-                width: *width,
-            },
-            TokenLayout::Scales { counts } => Self::Scales {
-                counts: counts.clone(),
-            },
+            TokenLayout::Grid { height, width } => Self::Grid { height: *height, width: *width },
+            TokenLayout::Scales { counts } => Self::Scales { counts: counts.clone() },
         }
     }
 }
@@ -104,11 +99,7 @@ impl Tensor {
         let expected = format!("{} {shape:?} of {bytes} bytes", dtypes.join(" or "));
         let shape: Vec<_> = self.shape.iter().take(4).collect();
         let found = format!("{} {shape:?} at bytes {start}..{end}", clean(&self.dtype));
-        Err(TokenFileError::Field {
-            what,
-            expected,
-            found,
-        })
+        Err(TokenFileError::Field { what, expected, found })
     }
 
     /// The tensor's part of the data.
@@ -119,17 +110,12 @@ impl Tensor {
 }
 
 pub(super) fn from_json<T: DeserializeOwned>(what: &'static str, json: &[u8]) -> Result<T, TokenFileError> {
-    serde_json::from_slice(json).map_err(|error| TokenFileError::Json {
-        what,
-        problem: clean(&error.to_string()),
-    })
+    serde_json::from_slice(json).map_err(|error| TokenFileError::Json { what, problem: clean(&error.to_string()) })
 }
 
 pub(super) fn to_json<T: Serialize>(value: &T) -> Result<String, TokenFileError> {
-    serde_json::to_string(value).map_err(|error| TokenFileError::Json {
-        what: "safetensors header",
-        problem: error.to_string(),
-    })
+    serde_json::to_string(value)
+        .map_err(|error| TokenFileError::Json { what: "safetensors header", problem: error.to_string() })
 }
 
 /// The start of text from a file, fit for an error message.

@@ -26,10 +26,7 @@ use crate::token_file::{TokenFile, check_shape};
 pub fn write_safetensors(file: &TokenFile) -> Result<Vec<u8>, TokenFileError> {
     let TokenFile { tokens, picture, .. } = file;
     let ids = check_shape(tokens.batch(), tokens.layout(), tokens.vocab(), picture.as_ref())?;
-    let (shape, data) = (
-        vec![tokens.batch(), tokens.positions(), tokens.depth()],
-        ids * ID_BYTES,
-    );
+    let (shape, data) = (vec![tokens.batch(), tokens.positions(), tokens.depth()], ids * ID_BYTES);
     let kept = tokens.kept().map(|kept| Tensor {
         dtype: "BOOL".to_owned(),
         shape: vec![tokens.batch(), tokens.positions()],
@@ -40,27 +37,11 @@ pub fn write_safetensors(file: &TokenFile) -> Result<Vec<u8>, TokenFileError> {
             tessera_tokens: VERSION.to_string(),
             layout: to_json(&Layout::from(tokens.layout()))?,
             vocab: to_json(&tokens.vocab())?,
-            fingerprint: tokens
-                .fingerprint()
-                .0
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-            picture: picture
-                .map(|p| {
-                    to_json(&Size {
-                        width: p.width,
-                        height: p.height,
-                    })
-                })
-                .transpose()?,
+            fingerprint: tokens.fingerprint().0.iter().map(|byte| format!("{byte:02x}")).collect(),
+            picture: picture.map(|p| to_json(&Size { width: p.width, height: p.height })).transpose()?,
             tile: picture.and_then(|p| p.tile).map(|tile| tile.to_string()),
         },
-        ids: Tensor {
-            dtype: "I64".to_owned(),
-            shape,
-            data_offsets: [0, data],
-        },
+        ids: Tensor { dtype: "I64".to_owned(), shape, data_offsets: [0, data] },
         kept,
     };
     let mut header = to_json(&header)?.into_bytes();

@@ -1,0 +1,56 @@
+//! Running the built program.
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tessera::datasets::{Picture, save_png};
+
+/// The program, on the CPU.
+pub fn tessera() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tessera"));
+    command.args(["--device", "cpu"]);
+    command
+}
+
+/// A tiny One-D-Piece for 16x16 pictures with its weights in a `pytorch_model.bin`.
+pub fn tiny_model() -> PathBuf {
+    golden("bin_checkpoint")
+}
+
+/// The folder of a recorded case.
+pub fn golden(case: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/one-d-piece").join(case)
+}
+
+/// A colourful picture written as a PNG.
+pub fn picture(folder: &Path, name: &str, width: u32, height: u32) -> PathBuf {
+    let mut rgb = Vec::new();
+    for y in 0..height {
+        for x in 0..width {
+            rgb.extend([(x * 7 % 256) as u8, (y * 5 % 256) as u8, ((x * y) % 256) as u8]);
+        }
+    }
+    let path = folder.join(name);
+    save_png(&path, &Picture::new(width, height, rgb).unwrap()).unwrap();
+    path
+}
+
+/// What the program printed to standard output, after a success.
+pub fn printed(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(status.success(), "{command:?}: {status}\n{stderr}");
+    String::from_utf8(stdout).unwrap()
+}
+
+/// The one sentence that the program says about wrong input, with exit code 2.
+pub fn refused(command: &mut Command) -> String {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(2), "{command:?}\n{stderr}");
+    assert!(stdout.is_empty(), "{command:?} printed {}", String::from_utf8_lossy(&stdout));
+    let sentence = stderr.strip_prefix("error: ").unwrap_or_else(|| panic!("{command:?} said {stderr}"));
+    assert_eq!(sentence.trim_end().lines().count(), 1, "{command:?} said {stderr}");
+    sentence.trim_end().to_owned()
+}

@@ -1,0 +1,133 @@
+//! What the program does with right input.
+
+mod common;
+
+use common::{golden, picture, printed, tessera, tiny_model};
+use serde_json::Value;
+use tessera::datasets::{load_picture, psnr};
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for verb in ["encode", "decode", "reconstruct", "inspect", "verify", "devices"] {
+        let help = printed(tessera().args([verb, "--help"]));
+        assert!(help.contains("--device") && help.contains("--json"), "{verb}: {help}");
+    }
+}
+
+#[test]
+fn tokens_survive_both_kinds_of_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = picture(folder.path(), "picture.png", 45, 30);
+    let mut decoded = Vec::new();
+    for name in ["tokens.tsr", "tokens.safetensors"] {
+        let (tokens, out) = (folder.path().join(name), folder.path().join(format!("{name}.png")));
+        let mut encode = tessera();
+        encode.arg("encode").arg(&image).arg("-o").arg(&tokens).args(["--tile", "--json", "--model"]);
+        let report = json(&printed(encode.arg(tiny_model())));
+        assert_eq!((&report["files"][0]["tiles"], &report["files"][0]["tokens"]), (&6.into(), &60.into()));
+        printed(tessera().arg("decode").arg(&tokens).arg("-o").arg(&out).arg("--model").arg(tiny_model()));
+        decoded.push(load_picture(&out, &Default::default()).unwrap());
+    }
+    assert_eq!((decoded[0].width(), decoded[0].height()), (45, 30));
+    assert_eq!(decoded[0], decoded[1]);
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = picture(folder.path(), "picture.png", 64, 48);
+    let encoded = ["a.tsr", "b.tsr"].map(|name| {
+        let out = folder.path().join(name);
+        printed(tessera().arg("encode").arg(&image).arg("-o").arg(&out).arg("--model").arg(tiny_model()));
+        std::fs::read(out).unwrap()
+    });
+    assert_eq!(encoded[0], encoded[1]);
+}
+
+#[test]
+fn a_folder_of_pictures_becomes_a_folder_of_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join("images");
+    std::fs::create_dir(&images).unwrap();
+    picture(&images, "one.png", 20, 20);
+    picture(&images, "two.png", 30, 20);
+    let out = folder.path().join("tokens");
+    let mut encode = tessera();
+    encode.arg("encode").arg(&images).arg("-o").arg(&out).args(["--keep", "4", "--model"]).arg(tiny_model());
+    printed(&mut encode);
+    let facts = json(&printed(tessera().args(["inspect", "--json"]).arg(out.join("two.tsr"))));
+    assert_eq!((&facts["tokens_kept"], &facts["whole"]), (&4.into(), &"yes".into()));
+    assert!(out.join("one.tsr").exists());
+}
+
+#[test]
+fn reconstruct_labels_every_token_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = picture(folder.path(), "picture.png", 50, 40);
+    let out = folder.path().join("sheet.png");
+    let mut command = tessera();
+    command.arg("reconstruct").arg(&image).arg("-o").arg(&out).args(["--tokens", "2,10", "--json", "--model"]);
+    let report = json(&printed(command.arg(tiny_model())));
+    let counts: Vec<_> = report["reconstructions"].as_array().unwrap().iter().map(|r| r["bytes"].clone()).collect();
+    // 50 codes take 6 bits.
+    assert_eq!(counts, [Value::from(2), Value::from(8)]);
+    let sheet = load_picture(&out, &Default::default()).unwrap();
+    assert!(sheet.width() > 3 * 128 && sheet.height() > 128);
+}
+
+#[test]
+fn the_built_in_model_shows_the_picture_that_went_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/data/photo.jpg");
+    let (tokens, out) = (folder.path().join("photo.tsr"), folder.path().join("photo.png"));
+    printed(tessera().arg("encode").arg(&image).arg("-o").arg(&tokens).arg("--tile"));
+    printed(tessera().arg("decode").arg(&tokens).arg("-o").arg(&out));
+    let original = load_picture(&image, &Default::default()).unwrap();
+    let decoded = load_picture(&out, &Default::default()).unwrap();
+    let quality = psnr(&original, &decoded).unwrap();
+    assert!(quality > 20.0, "{quality} dB");
+}
+
+#[test]
+fn inspect_recognises_a_checkpoint_and_a_random_release() {
+    let facts = json(&printed(tessera().args(["inspect", "--json"]).arg(tiny_model())));
+    assert_eq!((&facts["kind"], &facts["fits_its_config"]), (&"weights".into(), &"yes".into()));
+
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("random");
+    printed(tessera().args(["inspect", "--write-random", "titok-s128", "-o"]).arg(&out));
+    let facts = json(&printed(tessera().args(["inspect", "--json"]).arg(&out)));
+    assert_eq!((&facts["release"], &facts["parameters"]), (&"titok-s128".into(), &83_674_639.into()));
+}
+
+#[test]
+fn verify_says_by_its_exit_code_whether_all_is_well() {
+    let report = json(&printed(tessera().args(["verify", "--json"]).arg(golden("vq_losses"))));
+    assert_eq!((&report["passed"], &report["cases"][0]["kind"]), (&true.into(), &"vq-losses".into()));
+
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(golden("vq_losses")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let case = folder.path().join("case.json");
+    let text = std::fs::read_to_string(&case).unwrap();
+    std::fs::write(&case, text.replace("\"atol\": 0.0002", "\"atol\": 0").replace("\"rtol\": 0.001", "\"rtol\": 0"))
+        .unwrap();
+    let output = tessera().arg("verify").arg(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("FAILED"));
+}
+
+#[test]
+fn devices_lists_the_cpu_and_its_kernels() {
+    let report = json(&printed(tessera().args(["devices", "--json"])));
+    assert_eq!(report["kernels"]["cpu"]["nearest_code"], "cpu");
+    let mut off = tessera();
+    let report = json(&printed(off.args(["devices", "--json"]).env("TESSERA_KERNELS", "off")));
+    assert_eq!(report["kernels"]["cpu"]["nearest_code"], "switched off");
+}
