@@ -37,4 +37,4 @@ pub use active::{Kernel, KernelState, kernel_status};
 
 pub use group_norm_silu::{GroupNormSiluOps, group_norm_silu, group_norm_silu_reference};
 pub use nearest_code::{MAX_CODE_DIM, NearestCodeOps, nearest_code, nearest_code_reference};
-pub use patchify::{PatchOrder, PatchifyOps, patchify, patchify_reference, unpatchify, unpatchify_reference};
+pub use patchify::{PatchGeometry, PatchOrder, PatchifyOps, patchify, patchify_reference, unpatchify, unpatchify_reference};

@@ -1,0 +1,79 @@
+//! Fusion on equals fusion off: every kernel through the fused device and on the bare backend, in one process.
+//!
+//! burn 0.22.1 never checks the output shape and type that an extension declares to its fusion layer, so each kernel is
+//! followed by an operation that relies on both.
+
+mod common;
+
+use burn::backend::DispatchDevice;
+use burn::backend::ops::{FloatTensorOps as _, IntTensorOps as _};
+use burn::tensor::{Device, Tensor, TensorData};
+use burn_wgpu::CubeBackend;
+use common::{devices, numbers, values};
+use tessera_shaders::{
+    GroupNormSiluOps as _, NearestCodeOps as _, PatchGeometry, PatchOrder, PatchifyOps as _, group_norm_silu,
+    nearest_code, patchify, unpatchify,
+};
+
+type Bare = burn::backend::tensor::FloatTensor<CubeBackend>;
+
+fn data(shape: &[usize], seed: u64) -> TensorData {
+    TensorData::new(numbers(shape.iter().product(), seed), shape)
+}
+
+/// The GPU and its bare device; `None` where there is no GPU (which `devices` judges).
+fn gpu() -> Option<(Device, burn_cubecl::CubeDevice)> {
+    let device = devices().into_iter().nth(1)?;
+    let DispatchDevice::Cube(bare) = device.as_dispatch().clone() else {
+        panic!("a GPU that is none: {device:?}");
+    };
+    Some((device, bare))
+}
+
+fn read(tensor: Bare) -> Vec<f32> {
+    pollster::block_on(CubeBackend::float_into_data(tensor)).unwrap().try_to_vec().unwrap()
+}
+
+#[test]
+fn nearest_code_is_the_same() {
+    let Some((device, bare)) = gpu() else { return };
+    let (latents, codebook) = (data(&[37, 12], 1), data(&[300, 12], 2));
+    let fused = nearest_code(Tensor::from_data(latents.clone(), &device), Tensor::from_data(codebook.clone(), &device));
+    let fused: Vec<i64> = (fused + 1).into_data().iter::<i64>().map(|id| id - 1).collect();
+    let upload = |data| CubeBackend::float_from_data(data, &bare);
+    let plain = CubeBackend::nearest_code(upload(latents), upload(codebook));
+    let plain = pollster::block_on(CubeBackend::int_into_data(plain)).unwrap();
+    assert_eq!(fused, plain.iter::<i64>().collect::<Vec<_>>());
+}
+
+#[test]
+fn group_norm_silu_is_the_same() {
+    let Some((device, bare)) = gpu() else { return };
+    let (x, gamma, beta) = (data(&[2, 8, 35], 3), data(&[8], 4), data(&[8], 5));
+    let on = |data: &TensorData| data.clone();
+    let fused = group_norm_silu(
+        Tensor::<3>::from_data(on(&x), &device).reshape([2, 8, 5, 7]),
+        Tensor::from_data(on(&gamma), &device),
+        Tensor::from_data(on(&beta), &device),
+        4,
+        1e-6,
+        true,
+    );
+    let upload = |data| CubeBackend::float_from_data(data, &bare);
+    let plain = CubeBackend::group_norm_silu(upload(x), upload(gamma), upload(beta), 4, 1e-6, true);
+    assert_eq!(values(fused * 1.0), read(plain));
+}
+
+#[test]
+fn patchify_and_unpatchify_are_the_same() {
+    let Some((device, bare)) = gpu() else { return };
+    for order in [PatchOrder::ChannelsFirst, PatchOrder::ChannelsLast] {
+        let geometry = PatchGeometry { batch: 2, channels: 3, grid: [2, 3], patch: 4, order };
+        let picture = data(&[2, 3, 8, 12], 6);
+        let fused = patchify(Tensor::from_data(picture.clone(), &device), 4, order);
+        let plain = CubeBackend::patchify(CubeBackend::float_from_data(picture, &bare), geometry);
+        assert_eq!(values(fused.clone() * 1.0), read(plain.clone()), "{order:?}");
+        let fused = unpatchify(fused, [2, 3], 4, order);
+        assert_eq!(values(fused * 1.0), read(CubeBackend::unpatchify(plain, geometry)), "{order:?}");
+    }
+}
