@@ -114,11 +114,7 @@ impl Case {
             let found = format!("its tolerances are {} and {}", description.atol, description.rtol);
             return Err(CaseError::Description { path, found });
         }
-        let files = ["model.safetensors", "pytorch_model.bin", "model.bin", "model.pt", "model.pth"]
-            .iter()
-            .any(|name| folder.join(name).is_file())
-            .then(|| locate(&folder.to_string_lossy()))
-            .transpose()?;
+        let files = weight_file(folder)?.map(|path| locate(&path.to_string_lossy())).transpose()?;
         let config = files.as_ref().and_then(|files| files.config.clone()).or_else(|| {
             let plain = folder.join("config.json");
             plain.is_file().then_some(plain)
@@ -189,5 +185,28 @@ impl Case {
         let rank = format!("{D} dimensions");
         <[usize; D]>::try_from(shape)
             .map_err(|shape| CaseError::input(format!("input \"{name}\""), rank, format!("{shape:?}")))
+    }
+}
+
+/// The file of the model's weights: the one that holds tensors and neither inputs nor expected outputs.
+fn weight_file(folder: &Path) -> Result<Option<PathBuf>, CaseError> {
+    let io = |source| CheckpointError::Io { path: folder.to_owned(), source };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let holds_tensors = [".safetensors", ".safetensors.index.json", ".bin", ".pt", ".pth", ".ckpt"]
+            .iter()
+            .any(|ending| name.ends_with(ending));
+        if holds_tensors && !name.starts_with("inputs") && !name.starts_with("expected") {
+            found.push(path);
+        }
+    }
+    // The index of a sharded checkpoint stands for its shards.
+    found.sort_by_key(|path| !path.to_string_lossy().ends_with(".index.json"));
+    match found.as_slice() {
+        [] => Ok(None),
+        [first, ..] if found.len() == 1 || first.to_string_lossy().ends_with(".index.json") => Ok(Some(first.clone())),
+        _ => Err(CaseError::input("weights of the case", "one file", format!("{found:?}"))),
     }
 }
