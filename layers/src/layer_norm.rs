@@ -1,7 +1,8 @@
 //! Layer normalisation over the last dimension.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Tensor, module};
+use burn::tensor::Tensor;
+use tessera_shaders::layer_norm;
 
 use crate::Init;
 use crate::params::{ParamResult, Params};
@@ -24,6 +25,6 @@ impl LayerNorm {
 
     /// `[..., width] -> [..., width]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        module::layer_norm(x, self.weight.val(), Some(self.bias.val()), self.epsilon)
+        layer_norm(x, self.weight.val(), self.bias.val(), self.epsilon as f32)
     }
 }

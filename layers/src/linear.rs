@@ -1,7 +1,8 @@
 //! Fully connected layer.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Tensor, module};
+use burn::tensor::Tensor;
+use tessera_shaders::linear;
 
 use crate::Init;
 use crate::params::{ParamResult, Params};
@@ -51,6 +52,6 @@ impl Linear {
 
     /// `[..., inputs] -> [..., outputs]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        module::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+        linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
     }
 }

@@ -1,7 +1,8 @@
 //! The pre-norm transformer block of CLIP's vision tower, which TiTok and its kin use.
 
 use burn::module::Module;
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
+use tessera_shaders::gelu;
 
 use crate::attention::packed_self_attention;
 use crate::params::{ParamResult, Params};
@@ -54,7 +55,7 @@ impl VitBlock {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let qkv = self.in_proj.forward(self.ln_1.forward(x.clone()));
         let x = x + self.out_proj.forward(packed_self_attention(qkv, self.heads));
-        let hidden = activation::gelu(self.c_fc.forward(self.ln_2.forward(x.clone())));
+        let hidden = gelu(self.c_fc.forward(self.ln_2.forward(x.clone())));
         x + self.c_proj.forward(hidden)
     }
 }

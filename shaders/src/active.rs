@@ -20,11 +20,28 @@ pub enum Kernel {
     GroupNormSilu,
     /// 3x3 convolution with zero padding (CPU only).
     Conv3x3,
+    /// Exact GELU (CPU only).
+    Gelu,
+    /// Layer normalisation (CPU only).
+    LayerNorm,
+    /// Fully connected layer (CPU only).
+    Linear,
+    /// Self-attention on a packed projection (CPU only).
+    PackedAttention,
 }
 
 impl Kernel {
     /// Every kernel, in the order of their names.
-    pub const ALL: [Kernel; 4] = [Kernel::Conv3x3, Kernel::GroupNormSilu, Kernel::NearestCode, Kernel::Patchify];
+    pub const ALL: [Kernel; 8] = [
+        Kernel::Conv3x3,
+        Kernel::Gelu,
+        Kernel::GroupNormSilu,
+        Kernel::LayerNorm,
+        Kernel::Linear,
+        Kernel::NearestCode,
+        Kernel::PackedAttention,
+        Kernel::Patchify,
+    ];
 
     /// The kernel's name, as `TESSERA_KERNELS` and `tessera devices` spell it.
     pub fn name(self) -> &'static str {
@@ -33,11 +50,15 @@ impl Kernel {
             Kernel::Patchify => "patchify",
             Kernel::GroupNormSilu => "group_norm_silu",
             Kernel::Conv3x3 => "conv3x3",
+            Kernel::Gelu => "gelu",
+            Kernel::LayerNorm => "layer_norm",
+            Kernel::Linear => "linear",
+            Kernel::PackedAttention => "packed_attention",
         }
     }
 
     fn has_wgsl(self) -> bool {
-        !matches!(self, Kernel::Conv3x3)
+        matches!(self, Kernel::NearestCode | Kernel::Patchify | Kernel::GroupNormSilu)
     }
 }
 
@@ -76,7 +97,9 @@ pub fn kernel_status(kernel: Kernel, device: &Device) -> KernelState {
     if switched_off(kernel, switch()) {
         return KernelState::SwitchedOff;
     }
-    match device.as_dispatch() {
+    // Kernels have backward passes of their own, or send such tensors to their reference.
+    let plain = device.clone().without_autodiff();
+    match plain.as_dispatch() {
         DispatchDevice::Flex(_) => KernelState::Cpu,
         other if kernel.has_wgsl() && crate::device::runs_wgsl(other) => KernelState::Wgsl,
         _ => KernelState::Reference,

@@ -4,6 +4,8 @@ use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, Shape};
 
+use crate::cpu::linear::Strided;
+
 /// A contiguous copy of the tensor, or the tensor itself where it is contiguous already.
 pub(crate) fn contiguous(tensor: FloatTensor<Flex>) -> FloatTensor<Flex> {
     if tensor.is_contiguous() && tensor.layout().start_offset() == 0 { tensor } else { tensor.to_contiguous() }
@@ -22,4 +24,34 @@ where
 {
     let layout = burn_flex::Layout::contiguous(shape);
     FloatTensor::<Flex>::new(burn::tensor::Bytes::from_elems(values), layout, dtype)
+}
+
+/// `map` on the tensor's f32 values: its own where nobody else holds them, else a copy's.
+pub(crate) fn map_in_place(tensor: FloatTensor<Flex>, map: impl FnOnce(&mut [f32])) -> FloatTensor<Flex> {
+    let mut tensor = contiguous(tensor);
+    let shape = tensor.layout().shape().clone();
+    let count = shape.num_elements();
+    match tensor.try_storage_mut::<f32>() {
+        Some(storage) => {
+            map(&mut storage[..count]);
+            tensor
+        }
+        None => {
+            let mut copy = values(&tensor).to_vec();
+            map(&mut copy);
+            self::tensor(copy, shape, DType::F32)
+        }
+    }
+}
+
+/// A copy of the matrix if any of its strides runs backwards, else the matrix.
+pub(crate) fn forward_strides(matrix: FloatTensor<Flex>) -> FloatTensor<Flex> {
+    if matrix.layout().strides().iter().all(|&stride| stride >= 0) { matrix } else { matrix.to_contiguous() }
+}
+
+/// A matrix of [`forward_strides`] where it lies.
+pub(crate) fn strided(matrix: &FloatTensor<Flex>) -> Strided<'_> {
+    let layout = matrix.layout();
+    let stride = |axis: usize| layout.strides()[axis].unsigned_abs();
+    Strided { values: &matrix.storage::<f32>()[layout.start_offset()..], strides: [stride(0), stride(1)] }
 }

@@ -4,7 +4,14 @@
 //! |---|---|---|
 //! | [`nearest_code`] | index of the closest codebook row, without the `[n, vocab]` matrix | [`nearest_code_reference`] |
 //! | [`patchify`] / [`unpatchify`] | picture to patch vectors and back, each the other's gradient | [`patchify_reference`] / [`unpatchify_reference`] |
+//! | [`conv3x3`] / [`conv3x3_doubled`] | 3x3 convolution, of the picture or of its enlargement by two (CPU only) | [`conv3x3_reference`] / [`conv3x3_doubled_reference`] |
+//! | [`gelu`] | exact GELU (CPU only) | [`gelu_reference`] |
+//! | [`layer_norm`] | layer normalisation (CPU only) | [`layer_norm_reference`] |
+//! | [`linear`] | fully connected layer (CPU only) | [`linear_reference`] |
+//! | [`packed_attention`] | self-attention on a packed projection (CPU only) | [`packed_attention_reference`] |
 //! | [`group_norm_silu`] | group normalisation and SiLU in one pass (inference) | [`group_norm_silu_reference`] |
+//!
+//! Operations marked so have a CPU kernel alone: on a GPU, burn's own are as good.
 //!
 //! One operation is a quartet with one stem: `<op>.wgsl`, `<op>.rs` (checks, launch, dispatch),
 //! `cpu/<op>.rs` (the twin) and `tests/<op>.rs` (both against the reference). A public function
@@ -23,18 +30,29 @@
 #![deny(missing_docs)]
 
 mod active;
-
+mod conv3x3;
 pub mod cpu;
 pub mod device;
 mod flex;
+mod gelu;
 mod group_norm_silu;
 mod launch;
+mod layer_norm;
+mod linear;
 mod nearest_code;
+mod packed_attention;
 mod patchify;
 pub mod templates;
 
 pub use active::{Kernel, KernelState, kernel_status};
 
+pub use conv3x3::{Conv3x3Ops, conv3x3, conv3x3_doubled, conv3x3_doubled_reference, conv3x3_reference};
+pub use gelu::{GeluOps, gelu, gelu_reference};
 pub use group_norm_silu::{GroupNormSiluOps, group_norm_silu, group_norm_silu_reference};
+pub use layer_norm::{LayerNormOps, layer_norm, layer_norm_reference};
+pub use linear::{LinearOps, linear, linear_reference};
 pub use nearest_code::{MAX_CODE_DIM, NearestCodeOps, nearest_code, nearest_code_reference};
-pub use patchify::{PatchGeometry, PatchOrder, PatchifyOps, patchify, patchify_reference, unpatchify, unpatchify_reference};
+pub use packed_attention::{PackedAttentionOps, packed_attention, packed_attention_reference};
+pub use patchify::{
+    PatchGeometry, PatchOrder, PatchifyOps, patchify, patchify_reference, unpatchify, unpatchify_reference,
+};

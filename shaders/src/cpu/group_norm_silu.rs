@@ -1,9 +1,12 @@
 //! CPU twin of `group_norm_silu.wgsl`.
 
-use multiversion::multiversion;
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
-/// `x [b, c, s] -> [b, c, s]`; one task per item and group, moments in partial sums of sixteen lanes.
+use super::simd::{LANES, Lanes, dispatch};
+
+/// `x [b, c, s] -> [b, c, s]`; one task per item and group, read twice.
 pub fn group_norm_silu(
     x: &[f32],
     (gamma, beta): (&[f32], &[f32]),
@@ -33,77 +36,104 @@ pub fn group_norm_silu(
     y
 }
 
-const LANES: usize = 16;
+/// Values whose moments are taken at once: they stay in the first-level cache for the second look.
+const BLOCK: usize = 2048;
 
-#[multiversion(targets("x86_64+avx512f+fma", "x86_64+avx2+fma"))]
+/// Mean and biased variance. Blocks are merged in f64 (Chan et al. 1983), which keeps millions of values exact
+/// enough and reads memory once.
 fn moments(x: &[f32]) -> (f32, f32) {
-    let count = x.len() as f64;
-    let mean = (lane_sum(x, |value| value) / count) as f32;
-    let variance = lane_sum(x, |value| (value - mean) * (value - mean)) / count;
-    (mean, variance as f32)
-}
-
-/// Sums f32 lanes over short blocks and the blocks in f64, which keeps millions of terms exact enough.
-#[inline(always)]
-fn lane_sum(x: &[f32], term: impl Fn(f32) -> f32) -> f64 {
-    let mut total = 0.0f64;
-    for block in x.chunks(1024) {
-        let mut lanes = [0.0f32; LANES];
-        let whole = block.chunks_exact(LANES);
-        total += whole.remainder().iter().map(|&value| f64::from(term(value))).sum::<f64>();
-        for chunk in whole {
-            for lane in 0..LANES {
-                lanes[lane] += term(chunk[lane]);
-            }
-        }
-        total += lanes.iter().map(|&lane| f64::from(lane)).sum::<f64>();
+    let (mut count, mut mean, mut squares) = (0.0f64, 0.0f64, 0.0f64);
+    for block in x.chunks(BLOCK) {
+        let (block_mean, block_squares) = block_moments(block);
+        let (block_mean, block_count) = (f64::from(block_mean), block.len() as f64);
+        let (total, apart) = (count + block_count, block_mean - mean);
+        squares += f64::from(block_squares) + apart * apart * count * block_count / total;
+        mean += apart * block_count / total;
+        count = total;
     }
-    total
+    (mean as f32, (squares / count) as f32)
 }
 
-#[multiversion(targets("x86_64+avx512f+fma", "x86_64+avx2+fma"))]
-fn affine_silu(out: &mut [std::mem::MaybeUninit<f32>], x: &[f32], weight: f32, bias: f32, silu: bool) {
-    if silu {
-        for (out, &x) in out.iter_mut().zip(x) {
-            let value = x * weight + bias;
-            out.write(value / (1.0 + exp(-value)));
-        }
-    } else {
-        for (out, &x) in out.iter_mut().zip(x) {
-            out.write(x * weight + bias);
+dispatch!(
+    /// Mean, and the sum of squared distances to it.
+    fn block_moments(x: &[f32]) -> (f32, f32) = block_moments_lanes
+);
+
+#[inline(always)]
+fn block_moments_lanes<V: Lanes>(x: &[f32]) -> (f32, f32) {
+    let (whole, rest) = x.as_chunks::<LANES>();
+    let mut sums = [V::splat(0.0); 4];
+    let (fours, single) = whole.as_chunks::<4>();
+    for four in fours {
+        for (sum, lanes) in sums.iter_mut().zip(four) {
+            *sum = sum.add(V::load(lanes));
         }
     }
+    for lanes in single {
+        sums[0] = sums[0].add(V::load(lanes));
+    }
+    let [a, b, c, d] = sums;
+    let mean = (a.add(b).add(c.add(d)).sum() + rest.iter().sum::<f32>()) / x.len() as f32;
+    let mut squares = [V::splat(0.0); 4];
+    for four in fours {
+        for (sum, lanes) in squares.iter_mut().zip(four) {
+            let apart = V::load(lanes).sub(V::splat(mean));
+            *sum = apart.mul_add(apart, *sum);
+        }
+    }
+    for lanes in single {
+        let apart = V::load(lanes).sub(V::splat(mean));
+        squares[0] = apart.mul_add(apart, squares[0]);
+    }
+    let [a, b, c, d] = squares;
+    let rest: f32 = rest.iter().map(|value| (value - mean) * (value - mean)).sum();
+    (mean, a.add(b).add(c.add(d)).sum() + rest)
 }
 
-/// e^x to about 2 ulp without a table or a branch, so that the loops around it become SIMD.
-///
-/// x = n ln 2 + r with |r| <= ln 2 / 2, e^r by its Taylor polynomial of degree 6 and 2^n put into the
-/// exponent bits; arguments are clamped to +-87, where f32 ends.
+dispatch!(
+    fn affine_silu(
+        out: &mut [MaybeUninit<f32>],
+        x: &[f32],
+        weight: f32,
+        bias: f32,
+        silu: bool,
+    ) = affine_silu_lanes
+);
+
 #[inline(always)]
-pub(crate) fn exp(x: f32) -> f32 {
-    const LN_2_HIGH: f32 = 0.693_359_4;
-    const LN_2_LOW: f32 = -2.121_944_4e-4;
-    let x = x.clamp(-87.0, 87.0);
-    // Adding and taking away 1.5 * 2^23 rounds to the nearest whole number.
-    let shifted = x * std::f32::consts::LOG2_E + 12_582_912.0;
-    let n = shifted - 12_582_912.0;
-    let r = x - n * LN_2_HIGH - n * LN_2_LOW;
-    let polynomial =
-        1.0 + r * (1.0 + r * (0.5 + r * (1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0))))));
-    let exponent = (shifted.to_bits() as i32).wrapping_sub(12_582_912.0f32.to_bits() as i32);
-    polynomial * f32::from_bits(((exponent + 127) << 23) as u32)
+fn affine_silu_lanes<V: Lanes>(out: &mut [MaybeUninit<f32>], x: &[f32], weight: f32, bias: f32, silu: bool) {
+    let (weights, biases) = (V::splat(weight), V::splat(bias));
+    let ((whole, rest), (outs, out_rest)) = (x.as_chunks::<LANES>(), out.as_chunks_mut::<LANES>());
+    for (lanes, out) in whole.iter().zip(outs) {
+        let mut y = [0.0; LANES];
+        one::<V>(V::load(lanes).mul_add(weights, biases), silu).store(&mut y);
+        *out = y.map(MaybeUninit::new);
+    }
+    let mut y = [0.0; LANES];
+    y[..rest.len()].copy_from_slice(rest);
+    one::<V>(V::load(&y).mul_add(weights, biases), silu).store(&mut y);
+    for (out, y) in out_rest.iter_mut().zip(y) {
+        out.write(y);
+    }
+}
+
+#[inline(always)]
+fn one<V: Lanes>(value: V, silu: bool) -> V {
+    let one = V::splat(1.0);
+    if silu { value.div(one.add(V::splat(0.0).sub(value).exp())) } else { value }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::exp;
+    use super::{BLOCK, moments};
 
     #[test]
-    fn exp_stays_within_a_few_ulp() {
-        for step in -8_700..=8_700 {
-            let x = step as f32 * 0.01;
-            let (found, expected) = (f64::from(exp(x)), f64::from(x).exp());
-            assert!((found / expected - 1.0).abs() < 4e-7, "exp({x}) = {found}, not {expected}");
-        }
+    fn moments_of_many_values_far_from_zero() {
+        let x: Vec<f32> = (0..3 * BLOCK + 77).map(|i| 1000.0 + (i % 7) as f32 * 0.125).collect();
+        let count = x.len() as f64;
+        let mean = x.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
+        let variance = x.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / count;
+        let found = moments(&x);
+        assert!((f64::from(found.0) - mean).abs() < 1e-4 && (f64::from(found.1) - variance).abs() < 1e-6);
     }
 }

@@ -1,8 +1,7 @@
 //! Decoder of the MaskGIT-VQGAN.
 
 use burn::module::Module;
-use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
-use burn::tensor::{Tensor, module};
+use burn::tensor::Tensor;
 use tessera_layers::{Conv2d, GroupNorm, ParamResult, Params, Trace};
 
 use super::config::{EPSILON, GROUPS};
@@ -68,17 +67,10 @@ impl VqganDecoder {
         for (level, up) in self.up.iter().enumerate().rev() {
             x = up.block.iter().fold(x, |x, block| block.forward(x));
             if let Some(convolution) = &up.upsample_conv {
-                x = convolution.forward(double(x));
+                x = convolution.forward_doubled(x);
             }
             trace.see(format_args!("up{level}"), || x.clone());
         }
         self.conv_out.forward(self.norm_out.forward_silu(x))
     }
-}
-
-/// Nearest-neighbour upsampling by two.
-fn double(x: Tensor<4>) -> Tensor<4> {
-    let [_, _, height, width] = x.dims();
-    let options = InterpolateOptions::new(InterpolateMode::Nearest);
-    module::interpolate(x, options.with_output_size([2 * height, 2 * width]))
 }

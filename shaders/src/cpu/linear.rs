@@ -1,0 +1,176 @@
+//! Matrix product with a bias: rows of a tensor times a weight of any strides.
+//!
+//! The rows are packed once, 32 to a block; the weight is read where it lies, eight outputs at a time, and its eight rows
+//! stay in the first-level cache while they meet the blocks of a task, which stay in the second-level cache.
+
+use rayon::prelude::*;
+
+use super::output::Output;
+use super::product::{COLUMNS, Left, ROWS, Tile, product};
+use super::simd::{LANES, Lanes, dispatch};
+
+/// A matrix inside a slice: value `[i, j]` stands at `i * strides[0] + j * strides[1]`.
+#[derive(Debug, Clone, Copy)]
+pub struct Strided<'a> {
+    /// The values.
+    pub values: &'a [f32],
+    /// Distances from row to row and from column to column.
+    pub strides: [usize; 2],
+}
+
+impl Strided<'_> {
+    fn holds(&self, rows: usize, columns: usize) -> bool {
+        self.values.len() > (rows - 1) * self.strides[0] + (columns - 1) * self.strides[1]
+    }
+}
+
+/// Bytes of packed rows that a task goes through again and again: half a second-level cache.
+const RESIDENT: usize = 512 * 1024;
+/// Rows behind the last whole block that are taken one by one; more of them make a block of their own.
+const SINGLE: usize = 2;
+/// Outputs of a task.
+const OUTPUTS: usize = 128;
+
+/// `x [rows, depth] * weight [depth, outputs] + bias [outputs] -> [rows, outputs]`.
+///
+/// # Panics
+/// If a slice ends early.
+pub fn linear(x: Strided, weight: Strided, bias: Option<&[f32]>, [rows, depth, outputs]: [usize; 3]) -> Vec<f32> {
+    let count = rows * outputs;
+    let mut y = Vec::with_capacity(count);
+    if count == 0 || depth == 0 {
+        y.extend((0..count).map(|at| bias.map_or(0.0, |bias| bias[at % outputs])));
+        return y;
+    }
+    assert!(x.holds(rows, depth) && weight.holds(depth, outputs));
+    assert!(bias.is_none_or(|bias| bias.len() == outputs));
+    let to = Output::new(&mut y.spare_capacity_mut()[..count]);
+    let single = if rows % COLUMNS <= SINGLE { rows % COLUMNS } else { 0 };
+    let blocks = (rows - single).div_ceil(COLUMNS);
+    let packed = pack(x, depth, rows - single, blocks);
+    let block_len = depth * COLUMNS;
+    let group = (RESIDENT / (block_len * size_of::<f32>())).clamp(1, 16);
+    let chunks = outputs.div_ceil(OUTPUTS);
+    (0..blocks.div_ceil(group) * chunks).into_par_iter().for_each(|task| {
+        let (first, chunk) = (task / chunks * group, task % chunks);
+        for output in (chunk * OUTPUTS..outputs.min((chunk + 1) * OUTPUTS)).step_by(ROWS) {
+            let mut copy = Vec::new();
+            let left = left(weight, depth, output, outputs, &mut copy);
+            let biases: [f32; ROWS] =
+                std::array::from_fn(|row| bias.and_then(|bias| bias.get(output + row)).map_or(0.0, |&b| b));
+            for block in first..blocks.min(first + group) {
+                let mut tile = [[0.0; COLUMNS]; ROWS];
+                let used = rows - single - block * COLUMNS;
+                product(left, (&packed[block * block_len..][..block_len], COLUMNS), depth, used, &mut tile);
+                let mut turned = [[0.0; ROWS]; COLUMNS];
+                turn(&tile, &biases, &mut turned);
+                let count = ROWS.min(outputs - output);
+                for (column, values) in turned.iter().take(used).enumerate() {
+                    let at = (block * COLUMNS + column) * outputs + output;
+                    // SAFETY: only this task has this block of rows with this chunk of outputs.
+                    unsafe { to.write(at, &values[..count]) };
+                }
+            }
+        }
+    });
+    if single > 0 {
+        (0..chunks).into_par_iter().for_each(|chunk| {
+            for row in rows - single..rows {
+                let x: Vec<f32> = (0..depth).map(|k| x.values[row * x.strides[0] + k * x.strides[1]]).collect();
+                let range = chunk * OUTPUTS..outputs.min((chunk + 1) * OUTPUTS);
+                let mut values = vec![0.0; range.len()];
+                one_row(&x, weight, range.start, &mut values);
+                if let Some(bias) = bias {
+                    values.iter_mut().zip(&bias[range.clone()]).for_each(|(value, bias)| *value += bias);
+                }
+                // SAFETY: rows behind the blocks are written here alone, each chunk by one task.
+                unsafe { to.write(row * outputs + range.start, &values) };
+            }
+        });
+    }
+    // SAFETY: every row lies in a block or behind the blocks, and every output in one chunk; both loops wrote all pairs.
+    unsafe { y.set_len(count) };
+    y
+}
+
+/// `[rows / 32, depth, 32]`, zeros behind the last row.
+fn pack(x: Strided, depth: usize, rows: usize, blocks: usize) -> Vec<f32> {
+    let mut packed = vec![0.0; blocks * depth * COLUMNS];
+    packed.par_chunks_mut(depth * COLUMNS).enumerate().for_each(|(block, packed)| {
+        // Eight channels at a time: their 1 KiB of the block stays in the cache while the rows pass by.
+        for from in (0..depth).step_by(8) {
+            let to = from + (depth - from).min(8);
+            for column in 0..COLUMNS.min(rows - block * COLUMNS) {
+                let row = (block * COLUMNS + column) * x.strides[0];
+                for k in from..to {
+                    packed[k * COLUMNS + column] = x.values[row + k * x.strides[1]];
+                }
+            }
+        }
+    });
+    packed
+}
+
+/// Eight outputs of the weight: where they lie, or a padded copy of the last fewer.
+fn left<'a>(weight: Strided<'a>, depth: usize, output: usize, outputs: usize, copy: &'a mut Vec<f32>) -> Left<'a> {
+    let [step, stride] = weight.strides;
+    if output + ROWS <= outputs {
+        return Left { values: &weight.values[output * stride..], step, stride };
+    }
+    copy.resize(depth * ROWS, 0.0);
+    for (k, row) in copy.chunks_exact_mut(ROWS).enumerate() {
+        for (at, value) in row[..outputs - output].iter_mut().enumerate() {
+            *value = weight.values[k * step + (output + at) * stride];
+        }
+    }
+    Left::packed(copy)
+}
+
+dispatch!(
+    /// `turned[column][row] = tile[row][column] + biases[row]`.
+    fn turn(tile: &Tile, biases: &[f32; ROWS], turned: &mut [[f32; ROWS]; COLUMNS]) = turn_lanes
+);
+
+#[inline(always)]
+fn turn_lanes<V: Lanes>(tile: &Tile, biases: &[f32; ROWS], turned: &mut [[f32; ROWS]; COLUMNS]) {
+    for half in 0..COLUMNS / LANES {
+        for first in [0, 4] {
+            let mut rows = [V::splat(0.0); 4];
+            for (row, lanes) in rows.iter_mut().enumerate() {
+                let (from, _) = tile[first + row].as_chunks::<LANES>();
+                *lanes = V::load(&from[half]).add(V::splat(biases[first + row]));
+            }
+            for (part, lanes) in V::interleave(rows).into_iter().enumerate() {
+                let mut values = [0.0; LANES];
+                lanes.store(&mut values);
+                for (column, four) in values.as_chunks::<4>().0.iter().enumerate() {
+                    turned[half * LANES + part * 4 + column][first..first + 4].copy_from_slice(four);
+                }
+            }
+        }
+    }
+}
+
+dispatch!(
+    /// `y[i] = sum over k of x[k] * weight[k, first + i]`.
+    fn one_row(x: &[f32], weight: Strided, first: usize, y: &mut [f32]) = one_row_lanes
+);
+
+#[inline(always)]
+fn one_row_lanes<V: Lanes>(x: &[f32], weight: Strided, first: usize, y: &mut [f32]) {
+    let [step, stride] = weight.strides;
+    for (output, y) in y.iter_mut().enumerate() {
+        let from = &weight.values[(first + output) * stride..];
+        if step == 1 {
+            let ((whole, rest), (weights, _)) = (x.as_chunks::<LANES>(), from[..x.len()].as_chunks::<LANES>());
+            let mut sum = V::splat(0.0);
+            for (x, weight) in whole.iter().zip(weights) {
+                sum = V::load(x).mul_add(V::load(weight), sum);
+            }
+            let tail = rest.iter().zip(&from[whole.len() * LANES..]).map(|(x, weight)| x * weight);
+            *y = sum.sum() + tail.sum::<f32>();
+        } else {
+            *y = x.iter().zip(from.iter().step_by(step)).map(|(x, weight)| x * weight).sum();
+        }
+    }
+}
