@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let picture = load_picture(path, &Default::default())?;
 
     let file = encode_picture(&*tokenizer, &picture, Framing::Tile, &device, &mut |_| {})?;
-    save_tokens("roundtrip.tsr".as_ref(), &file)?;
+    save_tokens("roundtrip.tsr", &file)?;
     for keep in [4, 16, 64] {
         let decoded = decode_tokens(&*tokenizer, &file, Some(keep), &mut |_| {})?;
         let bits = keep * file.tokens.batch() * usize::try_from(file.tokens.bits_per_position())?;

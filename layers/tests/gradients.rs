@@ -7,7 +7,7 @@ use tessera_shaders::device::DeviceChoice;
 type Operation = fn(Tensor<3>) -> Tensor<3>;
 
 const OPERATIONS: [(&str, Operation); 7] = [
-    ("gelu", |x| activation::gelu(x)),
+    ("gelu", |x| tessera_shaders::gelu(x)),
     ("tanh", |x| x.tanh()),
     ("softmax", |x| activation::softmax(x, 2)),
     ("log_softmax", |x| activation::log_softmax(x, 2)),

@@ -114,12 +114,7 @@ fn transformer(criterion: &mut Criterion) {
 
         let mut group = criterion.benchmark_group("gelu");
         pair(&mut group, &size, || ops::gelu(hidden.clone()), || ops::gelu_reference(hidden.clone()));
-        pair(
-            &mut group,
-            &backward,
-            || gradient(&hidden, ops::gelu),
-            || gradient(&hidden, ops::gelu_reference),
-        );
+        pair(&mut group, &backward, || gradient(&hidden, ops::gelu), || gradient(&hidden, ops::gelu_reference));
         group.finish();
 
         let mut group = criterion.benchmark_group("layer_norm");

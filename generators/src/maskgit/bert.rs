@@ -1,9 +1,10 @@
 //! The BERT encoder ("ImageBert"): post-norm blocks, exact GELU, epsilon 1e-12.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Int, Tensor, activation};
+use burn::tensor::{Int, Tensor};
 use tessera_layers::attention::packed_self_attention;
 use tessera_layers::{Init, LayerNorm, Linear, ParamResult, Params, Trace};
+use tessera_shaders::gelu;
 
 use super::MaskGitConfig;
 
@@ -93,7 +94,7 @@ impl BertLayer {
         let projections = [&self.query, &self.key, &self.value].map(|layer| layer.forward(x.clone()));
         let attended = packed_self_attention(Tensor::cat(projections.to_vec(), 2), self.heads);
         let x = self.attention_norm.forward(self.attention_output.forward(attended) + x);
-        let hidden = activation::gelu(self.intermediate.forward(x.clone()));
+        let hidden = gelu(self.intermediate.forward(x.clone()));
         self.output_norm.forward(self.output.forward(hidden) + x)
     }
 }

@@ -1,9 +1,10 @@
 //! The U-shaped ViT of TiTok-S-128: pre-norm blocks, the second half reading the outputs of the first.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Int, Tensor, activation};
+use burn::tensor::{Int, Tensor};
 use tessera_layers::attention::packed_self_attention;
 use tessera_layers::{Init, LayerNorm, Linear, ParamResult, Params, Trace};
+use tessera_shaders::gelu;
 
 use super::MaskGitConfig;
 
@@ -100,7 +101,7 @@ impl UVitBlock {
         };
         let qkv = self.qkv.forward(self.norm1.forward(x.clone()));
         let x = x + self.proj.forward(packed_self_attention(qkv, self.heads));
-        let hidden = activation::gelu(self.fc1.forward(self.norm2.forward(x.clone())));
+        let hidden = gelu(self.fc1.forward(self.norm2.forward(x.clone())));
         x + self.fc2.forward(hidden)
     }
 }

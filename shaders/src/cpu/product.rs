@@ -94,12 +94,7 @@ mod x86 {
     /// # Safety
     /// `u` holds a value `[depth - 1, 7]`, `v` holds `(depth - 1) * v_stride + 32` values.
     #[target_feature(enable = "avx512f")]
-    pub unsafe fn avx512<const VECTORS: usize>(
-        u: Left,
-        (v, v_stride): (&[f32], usize),
-        depth: usize,
-        tile: &mut Tile,
-    ) {
+    pub unsafe fn avx512<const VECTORS: usize>(u: Left, (v, v_stride): (&[f32], usize), depth: usize, tile: &mut Tile) {
         const { assert!(VECTORS * LANES <= COLUMNS) };
         let mut sums = [[_mm512_setzero_ps(); VECTORS]; ROWS];
         let (step, stride) = (u.step, u.stride);
