@@ -1,6 +1,6 @@
 """tessera and PyTorch in turn on the same machine: ratios of time and memory (needs Linux and torch).
 
-    cargo build --profile bench -p tessera-tokenizers --no-default-features --bench one_d_piece
+    cargo bench --no-default-features --bench one_d_piece --no-run
     python benches/peers/compare.py target/release/deps/one_d_piece-* [--rounds 5] [--size s]
 
 Each round starts both programs anew, so that first runs are cold. Prints medians over the rounds and their ratios.

@@ -25,7 +25,7 @@ impl Condition {
 }
 
 /// How to generate.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct GenerateOptions {
     /// Seed of every random draw; the same seed on the same device gives the same tokens.
@@ -36,12 +36,6 @@ pub struct GenerateOptions {
     pub guidance_scale: Option<f32>,
     /// Overrides the model's own temperature.
     pub temperature: Option<f32>,
-}
-
-impl Default for GenerateOptions {
-    fn default() -> Self {
-        Self { seed: 0, steps: None, guidance_scale: None, temperature: None }
-    }
 }
 
 /// A finished step, handed to the caller of [`Generator::generate`].

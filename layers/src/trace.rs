@@ -23,11 +23,14 @@ impl From<Tensor<4>> for Tap {
     }
 }
 
+/// What a [`Trace`] calls with the name of each value.
+pub type Observer<'a> = dyn FnMut(&str, Tap) + 'a;
+
 /// Receives named intermediate values, or nothing. Without an observer a value is not even cloned, so that the
 /// forward pass may still work in place.
 #[derive(Default)]
 pub struct Trace<'a> {
-    observer: Option<&'a mut dyn FnMut(&str, Tap)>,
+    observer: Option<&'a mut Observer<'a>>,
     prefix: String,
 }
 

@@ -16,6 +16,7 @@ use crate::{ConfigError, LoadError, Tokenizer};
 /// The configuration of any tokenizer.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "a program holds one or two")]
 pub enum ModelConfig {
     /// One-D-Piece or TiTok.
     OneDPiece(OneDPieceConfig),

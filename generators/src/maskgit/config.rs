@@ -103,7 +103,7 @@ impl MaskGitConfig {
                 return Err(ConfigError::invalid(key, expected, value.to_string()));
             }
         }
-        if self.hidden_size % self.num_attention_heads != 0 {
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             let found = format!("{} of {}", self.num_attention_heads, self.hidden_size);
             return Err(ConfigError::invalid("num_attention_heads", "a divisor of hidden_size", found));
         }

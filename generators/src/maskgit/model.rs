@@ -16,6 +16,7 @@ use crate::{Condition, GenerateOptions, Generator, GeneratorError, Step};
 
 /// Either network.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a program holds one or two")]
 pub enum MaskGitNetwork {
     /// BERT encoder.
     Bert(Bert),

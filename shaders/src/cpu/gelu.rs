@@ -63,7 +63,8 @@ fn slope_of<V: Lanes>(x: V) -> V {
 fn normal_cdf<V: Lanes>(x: V) -> V {
     // erf(z) / z in z^2, fitted by least squares with weights that level the relative error (2e-8) on 0..3.92;
     // beyond, erf is 1 in f32.
-    const UPPER: [f32; 6] = [1.128_379_1, 0.190_402_75, 0.052_748_255, 3.765_467e-3, 2.848_809e-4, 2.050_133_6e-6];
+    const UPPER: [f32; 6] =
+        [std::f32::consts::FRAC_2_SQRT_PI, 0.190_402_75, 0.052_748_255, 3.765_467e-3, 2.848_809e-4, 2.050_133_6e-6];
     const LOWER: [f32; 6] = [1.0, 0.502_072_8, 0.114_107_6, 0.014_968_912, 1.162_502_2e-3, 3.809_210_5e-5];
     let end = V::splat(3.92);
     let z = x.mul(V::splat(std::f32::consts::FRAC_1_SQRT_2));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn::tensor::{Device, Tensor};
 use tessera_layers::checkpoint::Weights;
 use tessera_layers::{ParamSource, Tap, Trace};
-use tessera_tokenizers::one_d_piece::{Decoded, OneDPiece, OneDPieceConfig, OneDPieceNetwork, load, train};
+use tessera_tokenizers::one_d_piece::{OneDPiece, OneDPieceConfig, OneDPieceNetwork, load, train};
 use tessera_tokenizers::{DecodeOptions, Input, Output, Tokenizer as _, Tokens};
 
 use super::{as_columns, float_input, int_input};

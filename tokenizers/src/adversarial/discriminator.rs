@@ -42,7 +42,7 @@ impl DiscriminatorConfig {
     /// # Errors
     /// [`ConfigError`] naming the first key that does not fit.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if self.hidden_channels == 0 || self.hidden_channels % GROUPS != 0 {
+        if self.hidden_channels == 0 || !self.hidden_channels.is_multiple_of(GROUPS) {
             let found = self.hidden_channels.to_string();
             return Err(ConfigError::invalid("hidden_channels", "a multiple of 32", found));
         }

@@ -283,14 +283,14 @@ fn tower(
     };
     let fits = tower.heads > 0
         && tower.width > 0
-        && tower.width % tower.heads == 0
+        && tower.width.is_multiple_of(tower.heads)
         && tower.width <= 1 << 14
         && tower.layers <= 1 << 10;
     if !fits {
         let found = format!("width {}, heads {}, layers {}", tower.width, tower.heads, tower.layers);
         return Err(ConfigError::invalid(prefix, "a width that its heads divide", found));
     }
-    if patch == 0 || crop % patch != 0 || crop / patch > 1 << 10 {
+    if patch == 0 || !crop.is_multiple_of(patch) || crop / patch > 1 << 10 {
         let key = format!("{prefix}_patch_size");
         let expected = format!("a divisor of crop_size {crop}");
         return Err(ConfigError::invalid(&key, expected, patch.to_string()));

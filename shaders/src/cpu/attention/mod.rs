@@ -1,6 +1,6 @@
 //! Self-attention read from the packed projection, without a copy of it and without a matrix of all scores.
 //!
-//! A task takes one head. Its keys and values are packed once, eight to a row of the [`product`](super::product);
+//! A task takes one head. Its keys and values are packed once, eight to a row of the `product`;
 //! then 32 queries at a time, side by side in the lanes: their scores against all keys stand as `[length, 32]`, so
 //! that maximum, exponential and sum run lane by lane, and the scores are the right operand of the second product
 //! as they stand. 32 columns of scores fit the second-level cache up to some 4,000 keys.

@@ -1,6 +1,6 @@
 //! 3x3 convolution on the CPU, stride 1 and zero padding 1: Winograd's F(4x4, 3x3).
 //!
-//! A tile of 4x4 output pixels needs 6x6 inputs. Once transformed ([`transform`]), each of the 36 positions of a
+//! A tile of 4x4 output pixels needs 6x6 inputs. Once transformed (`transform`), each of the 36 positions of a
 //! tile is a matrix product over the channels: 36 multiplications where the plain sum takes 144.
 //! Thirty-two tiles form a block; what belongs to a block stays in the second-level cache, and no tensor of the
 //! picture's size is made but the result.

@@ -1,6 +1,6 @@
 //! Each kernel beside its reference on the CPU, at the sizes of One-D-Piece-S-256 and of a small training.
 //!
-//!     cargo bench -p tessera-shaders --no-default-features --bench kernels -- [FILTER]
+//!     cargo bench --no-default-features --bench kernels -- [FILTER]
 //!
 //! On a machine that others use too, only the ratio of two lines of one run says something.
 

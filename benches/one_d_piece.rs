@@ -1,6 +1,6 @@
 //! One-D-Piece-S-256 at full size: cold and warm seconds of encode and decode, and peak memory.
 //!
-//!     cargo bench -p tessera-tokenizers --no-default-features --bench one_d_piece -- [--tokens 256] [--repeat 5]
+//!     cargo bench --no-default-features --bench one_d_piece -- [--tokens 256] [--repeat 5]
 //!         [--size s|b|l] [--save FOLDER | --model FOLDER]
 //!
 //! Prints one JSON line with the keys of `benches/peers/one_d_piece.py`, the same network in PyTorch. Weights are random;
