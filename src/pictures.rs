@@ -1,5 +1,7 @@
 //! Pictures of any size through a tokenizer of fixed size.
 
+use std::borrow::Cow;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use tessera_datasets::{Filter, Picture, Preprocess, TileGrid};
 use tessera_tokenizers::{
@@ -38,14 +40,14 @@ pub fn model_side(info: &TokenizerInfo) -> u32 {
 ///
 /// # Errors
 /// [`Error::TooSmall`] below [`LEAST_SIDE`], [`Error::Dataset`] if an extreme aspect ratio cannot be resized.
-pub fn framed(picture: &Picture, framing: Framing, info: &TokenizerInfo) -> Result<Picture, Error> {
+pub fn framed<'a>(picture: &'a Picture, framing: Framing, info: &TokenizerInfo) -> Result<Cow<'a, Picture>, Error> {
     let (width, height) = (picture.width(), picture.height());
     if width.min(height) < LEAST_SIDE {
         return Err(Error::TooSmall { width, height, least: LEAST_SIDE });
     }
     match framing {
-        Framing::Resize(filter) => Ok(Preprocess::square(model_side(info), filter).apply(picture)?),
-        Framing::Tile => Ok(picture.clone()),
+        Framing::Resize(filter) => Ok(Cow::Owned(Preprocess::square(model_side(info), filter).apply(picture)?)),
+        Framing::Tile => Ok(Cow::Borrowed(picture)),
     }
 }
 
@@ -64,7 +66,7 @@ pub fn encode_picture(
     let side = model_side(info);
     let seen = framed(picture, framing, info)?;
     let (tiles, tile) = match framing {
-        Framing::Resize(_) => (vec![seen], None),
+        Framing::Resize(_) => (vec![seen.into_owned()], None),
         Framing::Tile => (TileGrid::new(seen.width(), seen.height(), side)?.split(&seen)?, Some(side)),
     };
     let mut ids = Vec::new();
@@ -101,32 +103,32 @@ pub fn decode_tokens(
     if tiles != items {
         return Err(Error::TileCount { tiles, items });
     }
-    // What is left of a cut file is a prefix of the tiles that hold one token more than the others.
-    let held = match file.tokens.prefix_lengths() {
-        Some(lengths) => lengths.iter().take_while(|&&length| length > 0).count(),
-        None => items,
-    };
-    if held == 0 {
+    let lengths = file.tokens.prefix_lengths();
+    let is_empty = |item: usize| lengths.as_ref().is_some_and(|lengths| lengths.get(item) == Some(&0));
+    if (0..items).all(is_empty) {
         return Err(Error::NothingLeft);
     }
     let mut options = DecodeOptions::default();
     options.keep = keep;
     let mut pictures = Vec::with_capacity(items);
     let step = at_once(tokenizer.info());
-    while pictures.len() < held {
-        let count = step.min(held - pictures.len());
-        let part = file.tokens.items(pictures.len(), count).map_err(TokenizerError::from)?;
+    let side = grid.map_or_else(|| model_side(tokenizer.info()), |grid| grid.tile());
+    while pictures.len() < items {
+        let start = pictures.len();
+        let count = (start..items).take(step).take_while(|&item| !is_empty(item)).count();
+        if count == 0 {
+            pictures.push(Picture::filled(side, side, [128; 3])?);
+            continue;
+        }
+        let part = file.tokens.items(start, count).map_err(TokenizerError::from)?;
         let images = tokenizer.decode(&part, &options)?.into_images().ok_or(Error::NoPictures)?;
         pictures.extend(to_pictures(images)?);
         progress(pictures.len());
     }
-    let Some(grid) = grid else {
-        return pictures.pop().ok_or(Error::NothingLeft);
-    };
-    if held < items {
-        pictures.resize(items, Picture::filled(grid.tile(), grid.tile(), [128; 3])?);
+    match grid {
+        Some(grid) => Ok(grid.stitch(&pictures)?),
+        None => pictures.pop().ok_or(Error::NothingLeft),
     }
-    Ok(grid.stitch(&pictures)?)
 }
 
 /// How many squares go through the model at once.

@@ -1,6 +1,10 @@
 //! The recorded cases of the official implementations, on every device.
 
+mod common;
+
 use std::path::{Path, PathBuf};
+
+use common::copy_of;
 
 use tessera::DeviceChoice;
 use tessera::verify::{Case, CaseError, Outcome, verify};
@@ -40,17 +44,6 @@ fn the_cpu_computes_what_the_official_implementations_computed() {
 #[test]
 fn the_gpu_computes_what_the_official_implementations_computed() {
     all_pass_on(DeviceChoice::Gpu(0));
-}
-
-/// A copy of a case that can be spoilt.
-fn copy_of(case: &str) -> tempfile::TempDir {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/one-d-piece").join(case);
-    let folder = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(source).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-    }
-    folder
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{golden, picture, printed, tessera, tiny_model};
+use common::{copy_of, golden, picture, printed, tessera, tiny_model};
 use serde_json::Value;
 use tessera::datasets::{load_picture, psnr};
 
@@ -109,11 +109,7 @@ fn verify_says_by_its_exit_code_whether_all_is_well() {
     let report = json(&printed(tessera().args(["verify", "--json"]).arg(golden("vq_losses"))));
     assert_eq!((&report["passed"], &report["cases"][0]["kind"]), (&true.into(), &"vq-losses".into()));
 
-    let folder = tempfile::tempdir().unwrap();
-    for entry in std::fs::read_dir(golden("vq_losses")).unwrap() {
-        let path = entry.unwrap().path();
-        std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
-    }
+    let folder = copy_of("vq_losses");
     let case = folder.path().join("case.json");
     let text = std::fs::read_to_string(&case).unwrap();
     std::fs::write(&case, text.replace("\"atol\": 0.0002", "\"atol\": 0").replace("\"rtol\": 0.001", "\"rtol\": 0"))
@@ -130,4 +126,21 @@ fn devices_lists_the_cpu_and_its_kernels() {
     let mut off = tessera();
     let report = json(&printed(off.args(["devices", "--json"]).env("TESSERA_KERNELS", "off")));
     assert_eq!(report["kernels"]["cpu"]["nearest_code"], "switched off");
+}
+
+#[test]
+fn a_tile_without_tokens_is_grey_and_those_after_it_are_not() {
+    use tessera::{Framing, decode_tokens, encode_picture, from_pretrained};
+    let device = tessera::DeviceChoice::Cpu.open().unwrap();
+    let tokenizer = from_pretrained(&tiny_model().to_string_lossy(), &device).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let photo = load_picture(picture(folder.path(), "picture.png", 48, 16), &Default::default()).unwrap();
+    let mut file = encode_picture(&*tokenizer, &photo, Framing::Tile, &device, &mut |_| {}).unwrap();
+    let whole = decode_tokens(&*tokenizer, &file, None, &mut |_| {}).unwrap();
+    file.tokens = file.tokens.with_kept((0..30).map(|at| !(10..20).contains(&at)).collect()).unwrap();
+    let holed = decode_tokens(&*tokenizer, &file, None, &mut |_| {}).unwrap();
+    assert_eq!(holed.pixel(24, 8), Some([128; 3]));
+    for x in [8, 40] {
+        assert_eq!(holed.pixel(x, 8), whole.pixel(x, 8));
+    }
 }

@@ -17,6 +17,7 @@
 //! ```
 #![deny(missing_docs)]
 
+pub mod atomic_file;
 pub mod attention;
 pub mod checkpoint;
 mod conv2d;
@@ -28,6 +29,7 @@ pub mod params;
 pub mod trace;
 mod vit_block;
 
+pub use atomic_file::AtomicFile;
 pub use checkpoint::load_strict;
 pub use conv2d::Conv2d;
 pub use group_norm::GroupNorm;

@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let per_position = u64::from(file.tokens.bits_per_position());
 
     let size = format!("{}x{}", original.width(), original.height());
-    let mut sheet = Sheet::new().push(original.clone(), &["original".to_owned(), size]);
+    let mut sheet = Sheet::new().push(original.clone().into_owned(), &["original".to_owned(), size]);
     let heading = ["tokens/tile", "tokens", "bytes", "bits/pixel", "PSNR dB", "seconds"].map(String::from).to_vec();
     let (mut rows, mut results, mut quiet) = (vec![heading], Vec::new(), Vec::new());
     let pixels = f64::from(original.width()) * f64::from(original.height());

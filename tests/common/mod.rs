@@ -23,6 +23,16 @@ pub fn golden(case: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/one-d-piece").join(case)
 }
 
+/// A copy of a case that can be spoilt.
+pub fn copy_of(case: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(golden(case)).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    folder
+}
+
 /// A colourful picture written as a PNG.
 pub fn picture(folder: &Path, name: &str, width: u32, height: u32) -> PathBuf {
     let mut rgb = Vec::new();

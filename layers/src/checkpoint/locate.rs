@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::CheckpointError;
 use super::hub::{HubId, cache_folder, is_offline, model_folder, snapshot};
 use super::shards::shard_paths;
+use crate::atomic_file::folder_of;
 
 /// The files of one model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +91,7 @@ pub fn locate_with(spec: &str, options: &LocateOptions) -> Result<CheckpointFile
     if metadata.is_dir() {
         return from_folder(path);
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     // A folder that cannot be listed only means that no config is found beside the file.
     let names = list(folder).unwrap_or_default();
     let wrong = |found: String| CheckpointError::Folder { folder: folder.to_owned(), expected: HOLDS, found };

@@ -1,10 +1,11 @@
 //! Writing weights.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{BufWriter, Write};
+use std::io::Write as _;
 use std::path::Path;
 
 use super::{CheckpointError, TensorEntry, check_finite};
+use crate::AtomicFile;
 
 /// A tensor to write.
 #[derive(Debug, Clone)]
@@ -99,9 +100,7 @@ pub fn write_streaming(
     sorted.sort();
     let header = header(path, &sorted, precision, metadata)?;
 
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = temporary(folder).map_err(io)?;
-    let mut writer = BufWriter::new(file);
+    let mut writer = AtomicFile::create(path).map_err(io)?;
     let length = u64::try_from(header.len()).map_err(|_| malformed("the header is too long".to_owned()))?;
     writer.write_all(&length.to_le_bytes()).and_then(|()| writer.write_all(&header)).map_err(io)?;
     for entry in sorted {
@@ -114,26 +113,7 @@ pub fn write_streaming(
         let too_large = || malformed(format!("\"{name}\" holds a value too large for {}; store F32", precision.name()));
         writer.write_all(&precision.encode(&read).ok_or_else(too_large)?).map_err(io)?;
     }
-    let file = writer.into_inner().map_err(|error| io(error.into_error()))?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
-    // The new name too must survive a power cut; where folders cannot be opened there is nothing to flush.
-    if let Ok(folder) = std::fs::File::open(folder) {
-        let _ = folder.sync_all();
-    }
-    Ok(())
-}
-
-/// A file that removes itself unless it is kept, with the rights of any new file rather than a secret's.
-fn temporary(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".tessera-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
+    writer.commit().map_err(io)
 }
 
 /// The JSON header, padded to eight bytes.

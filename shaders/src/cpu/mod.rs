@@ -10,4 +10,5 @@ pub mod nearest_code;
 mod output;
 pub mod patchify;
 mod product;
+mod scratch;
 mod simd;

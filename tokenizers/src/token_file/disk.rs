@@ -1,8 +1,11 @@
 //! Saving and loading by path.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::Path;
+
+use tessera_layers::AtomicFile;
+use tessera_layers::atomic_file::folder_of;
 
 use super::{TokenFile, read_safetensors, write_safetensors};
 use crate::bitstream::{TokenFileError, read_tsr, write_tsr};
@@ -83,32 +86,10 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, TokenFileError> {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    }
-}
-
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = folder_of(path);
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".tessera-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        // as for any new file: the process's umask decides, not the private mode of temporary files
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut temporary = builder.tempfile_in(folder)?;
-    temporary.write_all(bytes)?;
-    temporary.flush()?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|error| error.error)?;
-    // the rename reaches the disk with the folder; not every file system can sync one, and the file is whole already
-    #[cfg(unix)]
-    File::open(folder).and_then(|folder| folder.sync_all()).ok();
-    Ok(())
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes)?;
+    file.commit()
 }
 
 fn write_error(path: &Path, source: io::Error) -> TokenFileError {

@@ -3,9 +3,10 @@
 use rayon::prelude::*;
 
 use super::packed::{AttentionGeometry, Part, columns, eights, eights_across, rows};
-use super::{score, tiles, with_buffers};
+use super::{score, tiles};
 use crate::cpu::output::Output;
 use crate::cpu::product::{COLUMNS, Left, ROWS, product};
+use crate::cpu::scratch::with_buffers;
 use crate::cpu::simd::{LANES, Lanes, dispatch};
 
 /// The gradient of `qkv [batch, length, 3, heads, dim]` from that of the output, given the output and the

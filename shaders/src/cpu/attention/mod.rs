@@ -8,12 +8,11 @@
 mod backward;
 mod packed;
 
-use std::cell::RefCell;
-
 use rayon::prelude::*;
 
 use super::output::Output;
 use super::product::{COLUMNS, Left, ROWS, Tile, product};
+use super::scratch::with_buffers;
 use super::simd::{LANES, Lanes, dispatch};
 pub use backward::attention_backward;
 pub use packed::AttentionGeometry;
@@ -106,16 +105,4 @@ fn softmax_lanes<V: Lanes>(scores: &mut [f32], maxima_and_sums: &mut [[f32; COLU
     for (to, lanes) in to_sums.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
         lanes.store(to);
     }
-}
-
-/// Runs `task` with buffers that the thread keeps, because fresh pages cost as much as filling them.
-fn with_buffers<const N: usize>(task: impl FnOnce(&mut [Vec<f32>; N])) {
-    thread_local! {
-        static BUFFERS: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
-    }
-    // Taken out rather than borrowed: should a task ever wait, another may start on this thread.
-    let mut buffers = BUFFERS.take();
-    buffers.resize_with(buffers.len().max(N), Vec::new);
-    task(buffers.first_chunk_mut().expect("as many as asked for"));
-    BUFFERS.set(buffers);
 }

@@ -10,12 +10,11 @@
 mod geometry;
 mod transform;
 
-use std::cell::RefCell;
-
 use rayon::prelude::*;
 
 use crate::cpu::output::Output;
 use crate::cpu::product::{Left, ROWS, product};
+use crate::cpu::scratch::{at_least, with_buffers};
 use geometry::BLOCK;
 pub use geometry::Conv3x3Geometry;
 use transform::{POSITIONS, PRODUCT_STRIDE, kernel_stride, patch_stride};
@@ -50,7 +49,9 @@ fn many_tiles(x: &[f32], weight: &[f32], bias: Option<&[f32]>, geometry: &Conv3x
         .zip(weight.par_chunks(ROWS * inputs * 9))
         .for_each(|(u, weight)| transform::weights(weight, inputs, u));
     geometry.blocks().par_iter().for_each(|block| {
-        with_scratch([POSITIONS * patch_stride(inputs), POSITIONS * PRODUCT_STRIDE], |[v, m]| {
+        with_buffers(|[v, m]| {
+            let v = at_least(v, POSITIONS * patch_stride(inputs));
+            let m = at_least(m, POSITIONS * PRODUCT_STRIDE);
             transform::inputs(x, geometry, block, v);
             for (chunk, u) in u.chunks_exact(chunk_len).enumerate() {
                 products(u, v, m, inputs, geometry::used(block));
@@ -68,7 +69,9 @@ fn few_tiles(x: &[f32], weight: &[f32], bias: Option<&[f32]>, geometry: &Conv3x3
     let mut v = vec![0.0; blocks.len() * block_len];
     v.par_chunks_mut(block_len).zip(&blocks).for_each(|(v, block)| transform::inputs(x, geometry, block, v));
     weight.par_chunks(ROWS * inputs * 9).enumerate().for_each(|(chunk, weight)| {
-        with_scratch([POSITIONS * kernel_stride(inputs), POSITIONS * PRODUCT_STRIDE], |[u, m]| {
+        with_buffers(|[u, m]| {
+            let u = at_least(u, POSITIONS * kernel_stride(inputs));
+            let m = at_least(m, POSITIONS * PRODUCT_STRIDE);
             transform::weights(weight, inputs, u);
             for (block, v) in blocks.iter().zip(v.chunks_exact(block_len)) {
                 products(u, v, m, inputs, geometry::used(block));
@@ -87,20 +90,4 @@ fn products(u: &[f32], v: &[f32], m: &mut [f32], inputs: usize, used: usize) {
         let tile = m.first_chunk_mut().expect("eight rows");
         product(Left::packed(u), (v, BLOCK), inputs, used, tile);
     }
-}
-
-/// Runs `task` with two scratch buffers that the thread keeps: fresh pages cost as much as filling them.
-fn with_scratch(lens: [usize; 2], task: impl FnOnce([&mut [f32]; 2])) {
-    thread_local! {
-        static SCRATCH: RefCell<[Vec<f32>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
-    }
-    SCRATCH.with_borrow_mut(|buffers| {
-        for (buffer, len) in buffers.iter_mut().zip(lens) {
-            if buffer.len() < len {
-                buffer.resize(len, 0.0);
-            }
-        }
-        let [first, second] = buffers;
-        task([&mut first[..lens[0]], &mut second[..lens[1]]]);
-    });
 }

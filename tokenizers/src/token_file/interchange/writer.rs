@@ -1,5 +1,7 @@
 //! From tokens to bytes.
 
+use tessera_layers::checkpoint::hex;
+
 use super::schema::{Header, ID_BYTES, LENGTH_BYTES, Layout, Metadata, Size, Tensor, VERSION, to_json};
 use crate::bitstream::TokenFileError;
 use crate::token_file::{TokenFile, check_shape};
@@ -37,7 +39,7 @@ pub fn write_safetensors(file: &TokenFile) -> Result<Vec<u8>, TokenFileError> {
             tessera_tokens: VERSION.to_string(),
             layout: to_json(&Layout::from(tokens.layout()))?,
             vocab: to_json(&tokens.vocab())?,
-            fingerprint: tokens.fingerprint().0.iter().map(|byte| format!("{byte:02x}")).collect(),
+            fingerprint: hex(&tokens.fingerprint().0),
             picture: picture.map(|p| to_json(&Size { width: p.width, height: p.height })).transpose()?,
             tile: picture.and_then(|p| p.tile).map(|tile| tile.to_string()),
         },
