@@ -30,11 +30,14 @@
 
 mod default_model;
 mod error;
+mod memory;
 mod pictures;
+pub mod train;
 pub mod verify;
 
 pub use default_model::default_tokenizer;
 pub use error::Error;
+pub use memory::peak_memory;
 pub use pictures::{Framing, LEAST_SIDE, decode_tokens, encode_picture, framed, model_side};
 
 pub use tessera_datasets as datasets;

@@ -8,6 +8,7 @@ mod inputs;
 mod inspect;
 mod output;
 mod reconstruct;
+mod train;
 mod verify;
 
 use std::process::ExitCode;
@@ -42,6 +43,8 @@ enum Command {
     Decode(decode::Arguments),
     /// One picture of the original and its reconstructions at several token counts.
     Reconstruct(reconstruct::Arguments),
+    /// Trains a tokenizer.
+    Train(Box<train::Arguments>),
     /// What a model, weight file or token file holds; writes random models too.
     Inspect(inspect::Arguments),
     /// Runs conformance cases recorded from official implementations.
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Encode(arguments) => encode::run(arguments, &common),
         Command::Decode(arguments) => decode::run(arguments, &common),
         Command::Reconstruct(arguments) => reconstruct::run(arguments, &common),
+        Command::Train(arguments) => train::run(arguments, &common),
         Command::Inspect(arguments) => inspect::run(arguments, &common),
         Command::Verify(arguments) => verify::run(arguments, &common),
         Command::Devices => devices::run(),
