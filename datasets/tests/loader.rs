@@ -224,5 +224,6 @@ fn wrong_options_are_refused_by_name() {
     assert_eq!(refused(LoaderOptions { batch_size: usize::MAX, ..options() }), "batch_size");
     assert_eq!(refused(LoaderOptions { image_size: u32::MAX, ..options() }), "batch_size");
     assert_eq!(refused(LoaderOptions { prefetch: 0, ..options() }), "prefetch");
+    assert_eq!(refused(LoaderOptions { workers: 1 << 40, ..options() }), "workers");
     assert!(matches!(Loader::new(&[], options()), Err(DatasetError::NoSources)));
 }

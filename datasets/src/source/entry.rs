@@ -11,7 +11,6 @@ use super::split;
 use crate::error::{DatasetError, Result};
 
 /// One sample before loading.
-#[derive(Debug)]
 pub(super) struct Entry {
     /// Its path inside the folder or tar.
     pub key: String,
@@ -22,7 +21,6 @@ pub(super) struct Entry {
 }
 
 /// Where a caption comes from.
-#[derive(Debug)]
 pub(super) enum Caption {
     None,
     Text(String),

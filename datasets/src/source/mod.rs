@@ -38,12 +38,20 @@ use place::Place;
 ///
 /// The samples are in the order of the tar, or of the paths in a folder. Of several images with one path in several
 /// shards, a table's row belongs to the first.
-#[derive(Debug)]
 pub struct Source {
     settings: DataSource,
     size: u32,
     files: Vec<PathBuf>,
     entries: Vec<Entry>,
+}
+
+impl std::fmt::Debug for Source {
+    /// Settings and length: a line per sample helps nobody.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("Source");
+        debug.field("settings", &self.settings).field("size", &self.size).field("len", &self.len());
+        debug.finish_non_exhaustive()
+    }
 }
 
 impl Source {
