@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use tessera_datasets::{Batch, Loader, LoaderOptions, Stream, validation_pictures};
+use tessera_datasets::{Batch, Loader, LoaderOptions, Source, Stream, validation};
 use tessera_layers::checkpoint::{Precision, Weights, write_safetensors};
 
 use super::adversary::Adversary;
@@ -105,7 +104,7 @@ struct Trainer<'a, O: Objective> {
     adversary: Option<Adversary>,
     perceptual: Option<Perceptual>,
     codes: CodeCounts,
-    loader: Arc<Loader>,
+    loader: Loader,
     validation: Validation,
     checkpoints: Checkpoints,
     metrics: Metrics,
@@ -146,11 +145,11 @@ impl<'a, O: Objective> Trainer<'a, O> {
             prefetch: config.data.prefetch,
             cache_mib: config.data.cache_mib,
         };
-        let loader = Arc::new(Loader::new(&config.data.sources, options)?);
+        let loader = Loader::new(&config.data.sources, options)?;
         let pictures = match &config.validation.source {
-            Some(source) => validation_pictures(source, side, config.validation.validation_pictures)?
+            Some(source) => validation(source, side, config.validation.validation_pictures)?
                 .into_iter()
-                .map(|(_, picture)| picture)
+                .map(|example| example.picture)
                 .collect(),
             None => Vec::new(),
         };
@@ -193,9 +192,9 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let run = &self.config.run;
         let trained: usize = self.objective.specs().iter().filter(|spec| self.objective.is_trained(&spec.name))
             .map(|spec| spec.shape.iter().product::<usize>()).sum();
-        let pictures = self.loader.lengths();
+        let pictures: Vec<usize> = self.loader.sources().iter().map(Source::len).collect();
         let _ = on_event(Event::Start { step: self.step, parameters: trained, pictures: &pictures });
-        let mut stream = self.loader.clone().stream(self.step * run.accumulate as u64);
+        let mut stream = self.loader.stream(self.step * run.accumulate as u64)?;
         let (started, first) = (Instant::now(), self.step);
         let before = self.seconds;
         let mut window = Window::new(&stream);
@@ -247,7 +246,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let mut latents = None;
         for pass in 0..passes {
             let index = self.step * passes as u64 + pass as u64;
-            let batch = stream.next_batch()?;
+            let batch = stream.next()?;
             let images = to_tensor(batch, &self.device.clone().autodiff());
             let mut rng = self.rng(index, Purpose::Losses);
             let losses = self.objective.losses(&self.network, images.clone(), self.step, &mut rng)?;

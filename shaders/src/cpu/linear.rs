@@ -53,8 +53,8 @@ pub fn linear(x: Strided, weight: Strided, bias: Option<&[f32]>, [rows, depth, o
     let chunks = outputs.div_ceil(OUTPUTS);
     (0..blocks.div_ceil(group) * chunks).into_par_iter().for_each(|task| {
         let (first, chunk) = (task / chunks * group, task % chunks);
+        let mut copy = Vec::new();
         for output in (chunk * OUTPUTS..outputs.min((chunk + 1) * OUTPUTS)).step_by(ROWS) {
-            let mut copy = Vec::new();
             let left = left(weight, depth, output, outputs, &mut copy);
             let biases: [f32; ROWS] =
                 std::array::from_fn(|row| bias.and_then(|bias| bias.get(output + row)).map_or(0.0, |&b| b));
@@ -97,29 +97,67 @@ pub fn linear(x: Strided, weight: Strided, bias: Option<&[f32]>, [rows, depth, o
 fn pack(x: Strided, depth: usize, rows: usize, blocks: usize) -> Vec<f32> {
     let mut packed = vec![0.0; blocks * depth * COLUMNS];
     packed.par_chunks_mut(depth * COLUMNS).enumerate().for_each(|(block, packed)| {
-        // Eight channels at a time: their 1 KiB of the block stays in the cache while the rows pass by.
-        for from in (0..depth).step_by(8) {
-            let to = from + (depth - from).min(8);
-            for column in 0..COLUMNS.min(rows - block * COLUMNS) {
-                let row = (block * COLUMNS + column) * x.strides[0];
-                for k in from..to {
-                    packed[k * COLUMNS + column] = x.values[row + k * x.strides[1]];
-                }
-            }
-        }
+        let first = block * COLUMNS;
+        let part = Strided { values: &x.values[first * x.strides[0]..], strides: x.strides };
+        pack_block(part, COLUMNS.min(rows - first), packed);
     });
     packed
 }
 
-/// Eight outputs of the weight: where they lie, or a padded copy of the last fewer.
+dispatch!(
+    /// Up to 32 rows as `[depth, 32]`.
+    fn pack_block(x: Strided, rows: usize, packed: &mut [f32]) = pack_block_lanes
+);
+
+#[inline(always)]
+fn pack_block_lanes<V: Lanes>(x: Strided, rows: usize, packed: &mut [f32]) {
+    let [stride, step] = x.strides;
+    let packed = packed.as_chunks_mut::<COLUMNS>().0;
+    if stride == 1 {
+        for (k, to) in packed.iter_mut().enumerate() {
+            to[..rows].copy_from_slice(&x.values[k * step..][..rows]);
+        }
+        return;
+    }
+    // Where channels lie side by side, sixteen of four rows at a time are turned in registers.
+    let whole = if step == 1 { (rows / 4 * 4, packed.len() / LANES * LANES) } else { (0, 0) };
+    for column in (0..whole.0).step_by(4) {
+        let rows: [&[f32]; 4] = std::array::from_fn(|row| &x.values[(column + row) * stride..][..whole.1]);
+        for (at, packed) in packed[..whole.1].as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            let lanes = rows.map(|row| V::load(&row.as_chunks::<LANES>().0[at]));
+            for (turned, to) in V::interleave(lanes).into_iter().zip(packed.as_chunks_mut::<4>().0) {
+                let mut values = [0.0; LANES];
+                turned.store(&mut values);
+                for (four, to) in values.as_chunks::<4>().0.iter().zip(to) {
+                    to[column..column + 4].copy_from_slice(four);
+                }
+            }
+        }
+    }
+    for (k, to) in packed.iter_mut().enumerate() {
+        let done = if k < whole.1 { whole.0 } else { 0 };
+        for (column, to) in to[..rows].iter_mut().enumerate().skip(done) {
+            *to = x.values[column * stride + k * step];
+        }
+    }
+}
+
+/// Eight outputs of the weight: where they lie if each is a run of values, else a padded copy. Read in strides, a depth of
+/// some hundred values touches more cache lines than the first-level cache has.
 fn left<'a>(weight: Strided<'a>, depth: usize, output: usize, outputs: usize, copy: &'a mut Vec<f32>) -> Left<'a> {
     let [step, stride] = weight.strides;
-    if output + ROWS <= outputs {
+    if output + ROWS <= outputs && step == 1 {
         return Left { values: &weight.values[output * stride..], step, stride };
     }
     copy.resize(depth * ROWS, 0.0);
+    if output + ROWS <= outputs && stride == 1 {
+        for (row, values) in copy.as_chunks_mut::<ROWS>().0.iter_mut().zip(weight.values[output..].chunks(step)) {
+            row.copy_from_slice(&values[..ROWS]);
+        }
+        return Left::packed(copy);
+    }
     for (k, row) in copy.chunks_exact_mut(ROWS).enumerate() {
-        for (at, value) in row[..outputs - output].iter_mut().enumerate() {
+        for (at, value) in row[..ROWS.min(outputs - output)].iter_mut().enumerate() {
             *value = weight.values[k * step + (output + at) * stride];
         }
     }
