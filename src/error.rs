@@ -43,4 +43,23 @@ pub enum Error {
         /// Items in the file.
         items: usize,
     },
+    /// A list of baselines that cannot be read.
+    #[error(
+        "expected codecs with qualities such as jpeg:1-20,webp:0-50/10 (jpeg 1 to 100, webp 0 to 100), found \"{found}\""
+    )]
+    Baselines {
+        /// The part that is wrong.
+        found: String,
+    },
+    /// A codec that is compared with could not code a picture.
+    #[error("{codec}: {problem}; leave this baseline out")]
+    Codec {
+        /// The codec.
+        codec: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The rate-distortion picture could not be drawn.
+    #[error("the chart could not be drawn: {0}")]
+    Chart(String),
 }
