@@ -106,46 +106,56 @@ impl Baseline {
     /// [`Error::Codec`] if the picture is too large for the format, or its encoder fails.
     pub fn encode(&self, picture: &Picture) -> Result<Vec<u8>, Error> {
         let (width, height, longest) = (picture.width(), picture.height(), self.codec.longest());
-        let failed = |problem: String| Error::Codec { codec: self.codec.name(), problem };
         if width.max(height) > longest {
-            return Err(failed(format!("expected sides of at most {longest} pixels, found {width}x{height}")));
+            return Err(self.failed(format!("expected sides of at most {longest} pixels, found {width}x{height}")));
         }
         match self.codec {
-            Codec::Jpeg => {
-                let side = |side: u32| u16::try_from(side).map_err(|error| failed(error.to_string()));
-                let mut file = Vec::new();
-                let mut encoder = Encoder::new(&mut file, self.quality);
-                encoder.set_sampling_factor(SamplingFactor::F_2_2);
-                encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
-                encoder.set_optimized_huffman_tables(true);
-                encoder
-                    .encode(picture.rgb(), side(width)?, side(height)?, ColorType::Rgb)
-                    .map_err(|error| failed(error.to_string()))?;
-                Ok(file)
-            }
+            Codec::Jpeg => self.jpeg(picture, true),
             Codec::Webp => {
-                let mut config = webp::WebPConfig::new().map_err(|()| failed("libwebp does not start".to_owned()))?;
+                let config = webp::WebPConfig::new();
+                let mut config = config.map_err(|()| self.failed("libwebp does not start".to_owned()))?;
                 config.quality = self.quality.into();
                 config.method = 6;
                 let encoded = webp::Encoder::from_rgb(picture.rgb(), width, height).encode_advanced(&config);
-                Ok(encoded.map_err(|error| failed(format!("{error:?}")))?.to_vec())
+                Ok(encoded.map_err(|error| self.failed(format!("{error:?}")))?.to_vec())
             }
         }
     }
 
-    /// The picture in a file that [`Baseline::encode`] made.
+    /// The bytes of [`Baseline::encode`]'s file, and the picture that it decodes to.
     ///
     /// # Errors
-    /// [`Error`] if the file does not decode.
-    pub fn decode(&self, file: &[u8]) -> Result<Picture, Error> {
-        match self.codec {
-            Codec::Jpeg => Ok(decode_picture(file, "a JPEG baseline", &LoadOptions::default())?),
+    /// As [`Baseline::encode`]; [`Error`] if the file does not decode.
+    pub fn round_trip(&self, picture: &Picture) -> Result<(usize, Picture), Error> {
+        let file = self.encode(picture)?;
+        let decoded = match self.codec {
+            // The encoder optimises Huffman tables only with a scan for each channel, and the decoder garbles half
+            // resolution chroma in such files (zune-jpeg 0.5.15). The same coefficients in one scan decode right.
+            Codec::Jpeg => decode_picture(&self.jpeg(picture, false)?, "a JPEG baseline", &LoadOptions::default())?,
             Codec::Webp => {
-                let failed = || Error::Codec { codec: "webp", problem: "its own file does not decode".to_owned() };
-                let decoded = webp::Decoder::new(file).decode().ok_or_else(failed)?;
-                Ok(Picture::new(decoded.width(), decoded.height(), decoded.to_vec())?)
+                let failed = || self.failed("its own file does not decode".to_owned());
+                let decoded = webp::Decoder::new(&file).decode().ok_or_else(failed)?;
+                Picture::new(decoded.width(), decoded.height(), decoded.to_vec())?
             }
-        }
+        };
+        Ok((file.len(), decoded))
+    }
+
+    fn jpeg(&self, picture: &Picture, optimised: bool) -> Result<Vec<u8>, Error> {
+        let side = |side: u32| u16::try_from(side).map_err(|error| self.failed(error.to_string()));
+        let (width, height) = (side(picture.width())?, side(picture.height())?);
+        let mut file = Vec::new();
+        let mut encoder = Encoder::new(&mut file, self.quality);
+        encoder.set_sampling_factor(SamplingFactor::F_2_2);
+        encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
+        encoder.set_optimized_huffman_tables(optimised);
+        let encoded = encoder.encode(picture.rgb(), width, height, ColorType::Rgb);
+        encoded.map_err(|error| self.failed(error.to_string()))?;
+        Ok(file)
+    }
+
+    fn failed(&self, problem: String) -> Error {
+        Error::Codec { codec: self.codec.name(), problem }
     }
 }
 
@@ -173,7 +183,8 @@ mod tests {
     fn what_is_encoded_decodes_to_the_same_size() {
         let picture = Picture::filled(37, 21, [200, 120, 40]).unwrap();
         for baseline in Baseline::list("jpeg:90,webp:90").unwrap() {
-            let back = baseline.decode(&baseline.encode(&picture).unwrap()).unwrap();
+            let (bytes, back) = baseline.round_trip(&picture).unwrap();
+            assert_eq!(bytes, baseline.encode(&picture).unwrap().len());
             assert_eq!((back.width(), back.height()), (37, 21), "{baseline}");
             assert!(super::super::mean_squared_error(&picture, &back).unwrap() < 10.0, "{baseline}");
         }

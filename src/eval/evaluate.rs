@@ -175,10 +175,9 @@ impl<'a> Evaluation<'a> {
                     (group.assemble(squares)?, None)
                 }
                 Method::Baseline(baseline) => {
-                    let files: Vec<_> =
-                        group.pictures.iter().map(|picture| baseline.encode(picture)).collect::<Result<_, _>>()?;
-                    let decoded = files.iter().map(|file| baseline.decode(file)).collect::<Result<_, _>>()?;
-                    (decoded, Some(files.iter().map(Vec::len).collect::<Vec<_>>()))
+                    let coded = group.pictures.iter().map(|picture| baseline.round_trip(picture));
+                    let (sizes, decoded): (Vec<_>, Vec<_>) = coded.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+                    (decoded, Some(sizes))
                 }
             };
             point.seconds += start.elapsed().as_secs_f64();

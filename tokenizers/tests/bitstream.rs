@@ -117,7 +117,7 @@ fn the_picture_comes_back() {
     let sizes = [
         (1, PictureInfo::whole(640, 480)),
         (6, PictureInfo::tiled(700, 500, 256, 0)),
-        (12, PictureInfo::tiled(700, 500, 256, 127)),
+        (15, PictureInfo::tiled(700, 500, 256, 127)),
         (1, PictureInfo::tiled(u32::MAX, 1, u32::MAX, 0)),
         (1, PictureInfo::tiled(u32::MAX, 1, u32::MAX, (1 << 31) - 1)),
     ];
