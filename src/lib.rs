@@ -32,12 +32,15 @@
 mod default_model;
 mod error;
 pub mod eval;
+mod memory;
 mod pictures;
 mod squares;
+pub mod train;
 pub mod verify;
 
 pub use default_model::default_tokenizer;
 pub use error::Error;
+pub use memory::peak_memory;
 pub use pictures::{Framing, LEAST_SIDE, decode_tokens, default_overlap, encode_picture, framed, model_side};
 
 pub use tessera_datasets as datasets;

@@ -210,6 +210,110 @@ pub enum DatasetError {
         /// Tiles given.
         found: usize,
     },
+    /// A setting of a data source or loader that cannot be used.
+    #[error("expected {expected} for the setting `{setting}`, found {found}; correct the configuration")]
+    Setting {
+        /// Name of the field.
+        setting: &'static str,
+        /// What would be accepted.
+        expected: &'static str,
+        /// What was given.
+        found: String,
+    },
+    /// A tar that is damaged, cut off, compressed, or uses what this crate does not read.
+    #[error("expected a complete, uncompressed tar in {path:?}, found at byte {at}: {found}; fetch or write it again")]
+    Tar {
+        /// The tar as named.
+        path: PathBuf,
+        /// The offset of the block at fault.
+        at: u64,
+        /// What is there.
+        found: String,
+    },
+    /// A table of labels that cannot be used.
+    #[error("expected {expected} in the table {path:?} (line {line}), found {found}; correct the table")]
+    Labels {
+        /// The table as named.
+        path: PathBuf,
+        /// The line at fault, from 1.
+        line: u64,
+        /// What would be accepted.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// Rows of a table whose images the source lacks.
+    #[error(
+        "expected every file of the table {labels:?} in {path:?}, found {missing} missing, first {first:?}; \
+         check that the column `file` holds paths inside the tar or folder"
+    )]
+    LabelledFilesMissing {
+        /// The table as named.
+        labels: PathBuf,
+        /// The source as named.
+        path: PathBuf,
+        /// How many are missing.
+        missing: usize,
+        /// The first of them, in the order of the alphabet.
+        first: String,
+    },
+    /// A data source without a single sample.
+    #[error("expected at least one sample in {path:?}, found none: {reason}")]
+    NoSamples {
+        /// The source as named.
+        path: PathBuf,
+        /// Why none is left.
+        reason: String,
+    },
+    /// A loader without sources.
+    #[error("expected at least one data source, found none; name one in the configuration")]
+    NoSources,
+    /// A position behind the last sample.
+    #[error("expected a sample below {len}, found the index {index}; check it against `Source::len`")]
+    NoSuchSample {
+        /// The index given.
+        index: usize,
+        /// Number of samples.
+        len: usize,
+    },
+    /// So many samples in a row cannot be read that training on the rest would be a mistake.
+    #[error(
+        "expected readable samples in {path:?}, found {tried} damaged ones in a row, the last: {last}; \
+         check the data, or name another source"
+    )]
+    OnlyDamagedSamples {
+        /// The source as named.
+        path: PathBuf,
+        /// How many were tried.
+        tried: u64,
+        /// What was wrong with the last one.
+        last: String,
+    },
+    /// A file of a data source over the limit on its bytes.
+    #[error("expected at most {limit} bytes in {name:?}, found {bytes}; remove it or make it smaller")]
+    FileTooLarge {
+        /// Name of the file or member.
+        name: String,
+        /// Its length.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// A caption that is not UTF-8.
+    #[error("expected UTF-8 text in {name:?}, found other bytes; convert or remove it")]
+    NotText {
+        /// Name of the file or member.
+        name: String,
+    },
+    /// The threads of a loader could not be started.
+    #[error("expected to start the loader's threads, the system reported: {reason}; use fewer workers")]
+    Threads {
+        /// The system's words.
+        reason: String,
+    },
+    /// A stream that gave an error before, or whose thread has died.
+    #[error("expected a running stream of batches, found that it has ended after an error; open another one")]
+    StreamEnded,
     /// A sheet without any cell.
     #[error("expected at least one picture on the sheet, found none; add one with `Sheet::push`")]
     EmptySheet,

@@ -18,7 +18,7 @@ pub(crate) fn flatten(decoded: DynamicImage, background: [u8; 3]) -> RgbImage {
 }
 
 /// 16-bit images to 8 bits with our own rounding; others pass unchanged.
-fn narrow_channels(decoded: DynamicImage) -> DynamicImage {
+pub(crate) fn narrow_channels(decoded: DynamicImage) -> DynamicImage {
     let (width, height) = (decoded.width(), decoded.height());
     let all = |values: Vec<u16>| values.into_iter().map(narrow).collect::<Vec<u8>>();
     let image = match decoded {

@@ -41,7 +41,8 @@ pub fn image_folder(folder: impl AsRef<Path>, recursive: bool) -> Result<Vec<Pat
     Ok(images)
 }
 
-fn has_image_extension(path: &Path) -> bool {
+/// Whether the name says that this is an image.
+pub(crate) fn has_image_extension(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|found| EXTENSIONS.iter().any(|known| found.eq_ignore_ascii_case(known)))
 }

@@ -5,6 +5,8 @@
 //! | file or bytes to a [`Picture`] | [`load_picture`], [`decode_picture`], [`LoadOptions`] |
 //! | a folder of files | [`image_folder`] |
 //! | resize exactly like Pillow, or like PyTorch tensors | [`resize`], [`resize_planar_torch`], [`Filter`] |
+//! | batches to train on, from folders, tars and tables | [`Loader`], [`DataSource`] |
+//! | ordered pictures to evaluate on | [`validation`], [`Source::pictures`] |
 //! | the usual preparation of a model input | [`Preprocess`] |
 //! | pictures of any size through a fixed-size model | [`TileGrid`] |
 //! | write files that are never half-written | [`save_png`], [`write_atomically`] |
@@ -48,25 +50,30 @@ mod flatten;
 mod folder;
 mod jpeg_scan;
 mod load;
+mod loader;
 mod picture;
 mod planar;
 mod preprocess;
+mod raster;
 mod resize;
 mod save;
 mod sheet;
 mod sniff;
+mod source;
 mod tiles;
 mod transform;
 
 pub use error::{DatasetError, Result};
 pub use folder::image_folder;
 pub use load::{Cmyk, LoadOptions, decode_picture, load_picture};
+pub use loader::{Batch, Loader, LoaderOptions, Stream};
 pub use picture::{Picture, psnr};
 pub use planar::Planar;
 pub use preprocess::{Preprocess, ResizeMode};
 pub use resize::{Filter, resize, resize_planar_torch};
 pub use save::{save_png, write_atomically};
 pub use sheet::Sheet;
+pub use source::{Background, Crop, DataSource, Example, Sample, Source, validation};
 pub use tiles::TileGrid;
 pub use transform::{center_crop, crop, flip_horizontal, random_crop, resize_shorter_edge, shorter_edge_size};
 

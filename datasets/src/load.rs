@@ -1,7 +1,7 @@
 //! From a file or bytes to a [`Picture`].
 //!
-//! The order of the steps: recognise the format by content, check the size, decode, bring to 8 bits, put transparent
-//! pixels on the background, turn according to the Exif orientation.
+//! The order of the steps: recognise the format by content, check the size, decode, turn according to the Exif
+//! orientation, bring to 8 bits, put transparent pixels on the background.
 
 use std::fs::File;
 use std::io::{Cursor, Read as _};
@@ -10,9 +10,10 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder, ImageReader};
 
 use crate::error::{DatasetError, Result};
-use crate::flatten::flatten;
+use crate::flatten::{flatten, narrow_channels};
 use crate::jpeg_scan;
 use crate::picture::Picture;
+use crate::raster::Raster;
 use crate::sniff::{Codec, Content, HEAD, sniff};
 
 /// What to do with a JPEG that stores four inks.
@@ -85,6 +86,17 @@ pub fn load_picture(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Pic
 /// [`DatasetError::UnsupportedFeature`], [`DatasetError::CmykJpeg`], [`DatasetError::TooLarge`],
 /// [`DatasetError::Truncated`] or [`DatasetError::Damaged`].
 pub fn decode_picture(bytes: &[u8], name: &str, options: &LoadOptions) -> Result<Picture> {
+    let upright = flatten(decode_upright(bytes, name, options)?, options.background);
+    Picture::new(upright.width(), upright.height(), upright.into_raw())
+}
+
+/// Decodes as [`decode_picture`] does, and keeps transparency.
+pub(crate) fn decode_raster(bytes: &[u8], name: &str, options: &LoadOptions) -> Result<Raster> {
+    Ok(Raster::from_decoded(narrow_channels(decode_upright(bytes, name, options)?)))
+}
+
+/// Recognises, checks, decodes and turns.
+fn decode_upright(bytes: &[u8], name: &str, options: &LoadOptions) -> Result<DynamicImage> {
     let codec = known_codec(bytes, name)?;
     check_container(codec, bytes, name, options)?;
     let failed = |error| decoding_error(error, codec, name, options);
@@ -98,11 +110,9 @@ pub fn decode_picture(bytes: &[u8], name: &str, options: &LoadOptions) -> Result
     // Broken metadata is no reason to lose the picture: it then counts as upright.
     let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
 
-    let decoded = DynamicImage::from_decoder(decoder).map_err(failed)?;
-    let mut upright = DynamicImage::ImageRgb8(flatten(decoded, options.background));
+    let mut upright = DynamicImage::from_decoder(decoder).map_err(failed)?;
     upright.apply_orientation(orientation);
-    let (width, height) = (upright.width(), upright.height());
-    Picture::new(width, height, upright.into_rgb8().into_raw())
+    Ok(upright)
 }
 
 /// The codec for these bytes, or the reason why there is none.

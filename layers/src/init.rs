@@ -26,6 +26,15 @@ impl Init {
         Init::Uniform((6.0 / (inputs + outputs) as f32).sqrt())
     }
 
+    /// The same distribution `factor` times as wide.
+    pub fn scaled(self, factor: f32) -> Self {
+        match self {
+            Init::Zeros | Init::Ones => self,
+            Init::Normal(deviation) => Init::Normal(deviation * factor),
+            Init::Uniform(bound) => Init::Uniform(bound * factor),
+        }
+    }
+
     /// `count` values for the parameter `name`; the same `seed` and `name` give the same values everywhere,
     /// in whatever order a model makes its parameters.
     pub fn values(self, count: usize, seed: u64, name: &str) -> Vec<f32> {

@@ -53,9 +53,12 @@ pub struct ParamSource<'a> {
     hash: RefCell<ContentHash>,
 }
 
+/// Another start for the parameter of this name and file shape than the model's own.
+type Adjust<'a> = &'a dyn Fn(&str, &[usize], Init) -> Init;
+
 enum Origin<'a> {
     Listing,
-    Seed(u64),
+    Seed(u64, Adjust<'a>),
     Weights { weights: &'a Weights, prefix: &'a str },
 }
 
@@ -67,7 +70,13 @@ impl<'a> ParamSource<'a> {
 
     /// Starting values drawn from `seed`.
     pub fn seeded(seed: u64, device: &Device) -> Self {
-        Self::new(Origin::Seed(seed), device.clone())
+        Self::seeded_with(seed, device, &|_, _, init| init)
+    }
+
+    /// Starting values drawn from `seed`, each from what `adjust` makes of its name, shape in the file and the model's
+    /// own distribution.
+    pub fn seeded_with(seed: u64, device: &Device, adjust: Adjust<'a>) -> Self {
+        Self::new(Origin::Seed(seed, adjust), device.clone())
     }
 
     /// Tensors read from `weights` under `prefix` (empty for a file that holds one model).
@@ -111,7 +120,7 @@ impl<'a> Params<'a> {
 
     /// Whether values are drawn from a seed, rather than read or only listed.
     pub fn is_seeded(&self) -> bool {
-        matches!(self.source.origin, Origin::Seed(_))
+        matches!(self.source.origin, Origin::Seed(..))
     }
 
     fn full(&self, name: impl std::fmt::Display) -> String {
@@ -175,7 +184,7 @@ impl<'a> Params<'a> {
         let count = file_shape.iter().product();
         let values = match &self.source.origin {
             Origin::Listing => return Ok(unread(id, shape, form)),
-            Origin::Seed(seed) => init.values(count, *seed, &name),
+            Origin::Seed(seed, adjust) => adjust(&name, file_shape, init).values(count, *seed, &name),
             Origin::Weights { weights, prefix } => weights.read_f32(&format!("{prefix}{name}"))?,
         };
         self.source.hash.borrow_mut().add(&name, file_shape, &values);

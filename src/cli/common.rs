@@ -19,9 +19,9 @@ pub struct Common {
     /// auto (a hardware GPU, else the CPU), cpu, gpu or gpu:N.
     #[arg(long, global = true, default_value = "auto", help_heading = "Common options")]
     pub device: DeviceChoice,
-    /// Seed of every random draw.
-    #[arg(long, global = true, default_value_t = 0, help_heading = "Common options")]
-    pub seed: u64,
+    /// Seed of every random draw; 0 where absent.
+    #[arg(long, global = true, value_name = "SEED", help_heading = "Common options")]
+    pub seed: Option<u64>,
     /// Print one JSON object instead of text.
     #[arg(long, global = true, help_heading = "Common options")]
     pub json: bool,

@@ -11,7 +11,7 @@ use tessera::tokenizers::load_tokens;
 
 use super::common::Common;
 use super::inputs::outputs;
-use super::output::{Done, peak_memory, table};
+use super::output::{Done, table};
 
 /// Decodes token files to PNG pictures, with the model that made them.
 #[derive(Args)]
@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     }
     Ok(Done {
         text: table(&rows),
-        json: json!({ "files": files, "peak_memory_bytes": peak_memory() }),
+        json: json!({ "files": files, "peak_memory_bytes": tessera::peak_memory() }),
         quiet: quiet.join("\n"),
         passed: true,
     })

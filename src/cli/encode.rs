@@ -10,7 +10,7 @@ use tessera::tokenizers::save_tokens;
 
 use super::common::{Common, PictureOptions};
 use super::inputs::{outputs, pictures, read_picture};
-use super::output::{Done, bytes, peak_memory, table};
+use super::output::{Done, bytes, table};
 
 /// Encodes pictures (PNG, JPEG, WebP). A picture is resized to the model's size as the model's release does it; with
 /// --tile it keeps its size and is encoded tile by tile.
@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     bar.finish_and_clear();
     Ok(Done {
         text: table(&rows),
-        json: json!({ "files": files, "peak_memory_bytes": peak_memory() }),
+        json: json!({ "files": files, "peak_memory_bytes": tessera::peak_memory() }),
         quiet: quiet.join("\n"),
         passed: true,
     })

@@ -16,7 +16,7 @@ use tessera::tokenizers::{Tokenizer, TokenizerInfo};
 use super::common::{Common, PictureOptions};
 use super::counts::counts;
 use super::inputs::{pictures, read_picture};
-use super::output::{Done, bytes, peak_memory, table};
+use super::output::{Done, bytes, table};
 
 /// Measures a tokenizer on a set of pictures: bits per pixel, PSNR, SSIM, MS-SSIM and codebook usage for every token
 /// count, beside JPEG and WebP. Each picture is encoded once and decoded from each count; with --tile at its full
@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         "options": std::env::args().skip(1).collect::<Vec<_>>(),
         "device": describe(&device),
         "seconds": start.elapsed().as_secs_f64(),
-        "peak_memory_bytes": peak_memory(),
+        "peak_memory_bytes": tessera::peak_memory(),
         "passed": passed,
         "skipped": skipped,
         "report": report,

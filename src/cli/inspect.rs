@@ -36,7 +36,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     if let (Some(preset), Some(out)) = (&arguments.write_random, &arguments.out) {
-        return write_random(preset, out, common.seed);
+        return write_random(preset, out, common.seed.unwrap_or(0));
     }
     match &arguments.file {
         None => {

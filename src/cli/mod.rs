@@ -10,6 +10,7 @@ mod inputs;
 mod inspect;
 mod output;
 mod reconstruct;
+mod train;
 mod verify;
 
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ enum Command {
     Reconstruct(reconstruct::Arguments),
     /// Quality, rate and codebook usage over a set of pictures, beside JPEG and WebP.
     Eval(eval::Arguments),
+    /// Trains a tokenizer.
+    Train(Box<train::Arguments>),
     /// What a model, weight file or token file holds; writes random models too.
     Inspect(inspect::Arguments),
     /// Runs conformance cases recorded from official implementations.
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Decode(arguments) => decode::run(arguments, &common),
         Command::Reconstruct(arguments) => reconstruct::run(arguments, &common),
         Command::Eval(arguments) => eval::run(arguments, &common),
+        Command::Train(arguments) => train::run(arguments, &common),
         Command::Inspect(arguments) => inspect::run(arguments, &common),
         Command::Verify(arguments) => verify::run(arguments, &common),
         Command::Devices => devices::run(),

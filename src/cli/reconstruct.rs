@@ -11,7 +11,7 @@ use tessera::datasets::{Sheet, psnr, save_png};
 use super::common::{Common, PictureOptions};
 use super::counts::counts;
 use super::inputs::read_picture;
-use super::output::{Done, bytes, peak_memory, table};
+use super::output::{Done, bytes, table};
 
 /// Encodes a picture once and decodes it from several numbers of tokens; writes one picture of the original and all
 /// reconstructions, each labelled with its tokens, bytes and PSNR.
@@ -88,14 +88,14 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         table(&rows),
         tiles,
         tessera::model_side(info),
-        peak_memory().map_or_else(String::new, |peak| format!(", peak memory {}", bytes(peak))),
+        tessera::peak_memory().map_or_else(String::new, |peak| format!(", peak memory {}", bytes(peak))),
         arguments.out.display()
     );
     Ok(Done {
         text,
         json: json!({
             "input": arguments.image, "output": arguments.out, "tiles": tiles, "load_seconds": loaded,
-            "encode_seconds": encoded, "reconstructions": results, "peak_memory_bytes": peak_memory(),
+            "encode_seconds": encoded, "reconstructions": results, "peak_memory_bytes": tessera::peak_memory(),
         }),
         quiet: quiet.join("\n"),
         passed: true,

@@ -28,9 +28,18 @@ pub struct Tower {
     pub patch: usize,
 }
 
+/// What latent tokens hold before the first block, beside their learned vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LatentMix {
+    /// Latent `n` starts from the `n`-th lowest spatial frequency of the patch embeddings (orthonormal 2D DCT-II), and
+    /// the decoder's mask tokens from the inverse transform of the tokens that are there. Adds no parameter.
+    Dct,
+}
+
 /// `model.vq_model` and `dataset.preprocessing` of a released configuration, key for key.
 ///
-/// Keys ending in `_width`, `_layers`, `_heads`, `proxy_*` and `pixel_decoder` do not occur in released files: they
+/// Keys ending in `_width`, `_layers`, `_heads`, `proxy_*`, `pixel_decoder` and `latent_mix` do not occur in released files: they
 /// let small models be described. Absent, the named sizes and the constants of the reference hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OneDPieceConfig {
@@ -92,6 +101,9 @@ pub struct OneDPieceConfig {
     /// Sizes of the pixel decoder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixel_decoder: Option<VqganConfig>,
+    /// Fixed mix of patches that latent tokens start from; no released model has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latent_mix: Option<LatentMix>,
     /// Side of the square picture in pixels (`dataset.preprocessing.crop_size`).
     #[serde(skip, default = "released_crop")]
     pub crop_size: usize,

@@ -5,7 +5,8 @@ use burn::tensor::Tensor;
 use tessera_layers::{Conv2d, Init, LayerNorm, Linear, ParamResult, Params, Trace, VIT_EPSILON, VitBlock};
 use tessera_shaders::{PatchOrder, unpatchify};
 
-use super::config::Tower;
+use super::config::{LatentMix, Tower};
+use super::dct;
 
 /// Any number of leading code vectors, plus one mask token for each cell of the picture, through a transformer.
 #[derive(Module, Debug)]
@@ -20,6 +21,7 @@ pub struct TitokDecoder {
     ln_post: LayerNorm,
     head: Head,
     grid: usize,
+    has_dct: bool,
 }
 
 #[derive(Module, Debug)]
@@ -53,7 +55,8 @@ pub enum Decoded {
 }
 
 impl TitokDecoder {
-    /// Takes the tensors under `decoder`. `proxy_codes` is `None` for a single-stage model.
+    /// Takes the tensors under `decoder`. `proxy_codes` is `None` for a single-stage model; `mix` is what
+    /// mask tokens start from beside their learned vector.
     pub fn new(
         params: &Params,
         tower: Tower,
@@ -61,6 +64,7 @@ impl TitokDecoder {
         latents: usize,
         token_size: usize,
         proxy_codes: Option<usize>,
+        mix: Option<LatentMix>,
     ) -> ParamResult<Self> {
         let Tower { width, layers, heads, patch } = tower;
         let scale = Init::Normal((width as f32).powf(-0.5));
@@ -93,6 +97,7 @@ impl TitokDecoder {
             ln_post: LayerNorm::new(&params.at("ln_post"), width, VIT_EPSILON)?,
             head,
             grid,
+            has_dct: mix == Some(LatentMix::Dct),
         })
     }
 
@@ -103,9 +108,15 @@ impl TitokDecoder {
         let [batch, kept, width] = x.dims();
         let cells = self.grid * self.grid;
 
+        let masks = self.mask_token.val().expand([batch, cells, width]);
+        let masks = if self.has_dct {
+            let inverse = dct::matrix(kept, self.grid, &x.device()).transpose().unsqueeze::<3>();
+            masks + inverse.expand([batch, cells, kept]).matmul(x.clone())
+        } else {
+            masks
+        };
         let latent_positions = self.latent_token_positional_embedding.val().slice([0..kept]);
         let latents = x + latent_positions.unsqueeze::<3>();
-        let masks = self.mask_token.val().expand([batch, cells, width]);
         let class = self.class_embedding.val().unsqueeze::<3>().expand([batch, 1, width]);
         let positions = self.positional_embedding.val().unsqueeze::<3>();
         let picture = Tensor::cat(vec![class, masks], 1) + positions;

@@ -5,7 +5,8 @@ use burn::tensor::Tensor;
 use tessera_layers::{Init, LayerNorm, Linear, ParamResult, Params, Trace, VIT_EPSILON, VitBlock};
 use tessera_shaders::{PatchOrder, patchify};
 
-use super::config::Tower;
+use super::config::{LatentMix, Tower};
+use super::dct;
 
 /// Patches and latent tokens through a transformer; the latents come out as `token_size` channels each.
 #[derive(Module, Debug)]
@@ -20,10 +21,12 @@ pub struct TitokEncoder {
     conv_out: Linear,
     patch: usize,
     is_legacy: bool,
+    has_dct: bool,
 }
 
 impl TitokEncoder {
-    /// Takes the tensors under `encoder`; `grid` patches a side, `latents` latent tokens, `token_size` channels out.
+    /// Takes the tensors under `encoder`; `grid` patches a side, `latents` latent tokens, `token_size` channels out; `mix`
+    /// is what latent tokens start from beside their learned vectors.
     pub fn new(
         params: &Params,
         tower: Tower,
@@ -31,6 +34,7 @@ impl TitokEncoder {
         latents: usize,
         token_size: usize,
         is_legacy: bool,
+        mix: Option<LatentMix>,
     ) -> ParamResult<Self> {
         let Tower { width, layers, heads, patch } = tower;
         let scale = Init::Normal((width as f32).powf(-0.5));
@@ -52,6 +56,7 @@ impl TitokEncoder {
             conv_out: Linear::pointwise(&params.at("conv_out"), width, token_size, true)?,
             patch,
             is_legacy,
+            has_dct: mix == Some(LatentMix::Dct),
         })
     }
 
@@ -67,9 +72,17 @@ impl TitokEncoder {
 
         let class = self.class_embedding.val().unsqueeze::<3>().expand([batch, 1, width]);
         let positions = self.positional_embedding.val().unsqueeze::<3>();
+        let start = self.has_dct.then(|| {
+            let matrix = dct::matrix(latents, grid[0], &patches.device()).unsqueeze::<3>();
+            matrix.expand([batch, latents, cells]).matmul(patches.clone())
+        });
         let picture = Tensor::cat(vec![class, patches], 1) + positions;
         let latent_positions = self.latent_token_positional_embedding.val();
         let queries = (latent_tokens + latent_positions).unsqueeze::<3>().expand([batch, latents, width]);
+        let queries = match start {
+            Some(start) => queries + start,
+            None => queries,
+        };
 
         let mut x = self.ln_pre.forward(Tensor::cat(vec![picture, queries], 1)); // [b, 1 + g*g + n, w]
         trace.see("ln_pre", || x.clone());

@@ -18,6 +18,7 @@
 
 mod checkpoint;
 mod config;
+mod dct;
 mod decoder;
 mod encoder;
 mod model;
@@ -25,8 +26,8 @@ mod presets;
 mod tokenizer;
 pub mod train;
 
-pub use checkpoint::{listing, load, random, save};
-pub use config::{Family, OneDPieceConfig, Tower};
+pub use checkpoint::{listing, load, random, random_narrow, save};
+pub use config::{Family, LatentMix, OneDPieceConfig, Tower};
 pub use decoder::{Decoded, TitokDecoder};
 pub use encoder::TitokEncoder;
 pub use model::OneDPieceNetwork;

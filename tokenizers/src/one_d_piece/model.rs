@@ -67,6 +67,7 @@ impl OneDPieceNetwork {
                 latents,
                 token_size,
                 config.is_legacy,
+                config.latent_mix,
             )?,
             quantize: VectorQuantizer::new(&quantizer, codes, config.use_l2_norm, config.commitment_cost)?,
             decoder: TitokDecoder::new(
@@ -76,6 +77,7 @@ impl OneDPieceNetwork {
                 latents,
                 token_size,
                 config.is_legacy.then_some(proxy[0]),
+                config.latent_mix,
             )?,
             pixels: config.has_pixel_decoder().then(pixels).transpose()?,
             grid: grid(decoder.patch),

@@ -68,6 +68,7 @@ fn two_stage(size: &str, tokens: usize, strict: bool) -> OneDPieceConfig {
         proxy_codebook_size: None,
         proxy_embedding_dim: None,
         pixel_decoder: None,
+        latent_mix: None,
         crop_size: 256,
     }
 }

@@ -19,6 +19,10 @@ pub struct Stage1Losses {
     pub quantizer: Tensor<1>,
     /// `[batch, grid * grid, proxy codes]`.
     pub logits: Tensor<3>,
+    /// `[batch, latents]`: the codes that were used.
+    pub indices: Tensor<2, Int>,
+    /// `[batch, latents, token_size]`: what the encoder made, as the codebook compares it, without a gradient.
+    pub latents: Tensor<3>,
 }
 
 /// First stage: predict the proxy tokenizer's codes `[batch, grid * grid]` from the first `keep` tokens.
@@ -32,7 +36,9 @@ pub fn stage1_losses(
     keep: usize,
     quantizer_weight: f64,
 ) -> Option<Stage1Losses> {
-    let quantized = network.quantizer().forward(network.latents(image, &mut Trace::none()));
+    let latents = network.latents(image, &mut Trace::none());
+    let compared = network.quantizer().compared(latents.clone()).detach();
+    let quantized = network.quantizer().forward(latents);
     let vectors = keep_prefix(quantized.vectors.clone(), keep);
     let Decoded::Logits(logits) = network.decode_vectors(vectors, &mut Trace::none()) else {
         return None;
@@ -44,43 +50,63 @@ pub fn stage1_losses(
         cross_entropy,
         quantizer,
         logits,
+        indices: quantized.indices,
+        latents: compared,
     })
 }
 
-/// Losses of a single-stage model.
+/// Losses against pixels: a single-stage model, or the second of two stages.
 #[derive(Debug, Clone)]
-pub struct SingleStageLosses {
-    /// What is minimised.
-    pub total: Tensor<1>,
+pub struct PixelLosses {
     /// Mean squared error of the picture.
     pub reconstruction: Tensor<1>,
-    /// Commitment and codebook loss, over all tokens.
-    pub quantizer: Tensor<1>,
-    /// `[batch, latents]`: the codes that were used.
-    pub indices: Tensor<2, Int>,
+    /// Commitment and codebook loss, over all tokens; `None` where the codebook takes no part in training.
+    pub quantizer: Option<Tensor<1>>,
+    /// `[batch, latents]`: the codes that were used; `None` without quantizing.
+    pub indices: Option<Tensor<2, Int>>,
+    /// `[batch, latents, token_size]`: what the encoder made, as the codebook compares it, without a gradient.
+    pub latents: Tensor<3>,
     /// `[batch, 3, crop, crop]`, not clamped.
     pub image: Tensor<4>,
 }
 
-/// Single stage: reconstruct pixels from the first `keep` tokens; mean squared error plus the quantizer loss.
-/// Perceptual and adversarial terms, where wanted, are added to `total` by the caller. `None` for a network of the
-/// first of two stages.
-pub fn single_stage_losses(
+/// What the codebook does in a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantizing {
+    /// Latents pass it by: a start for codebooks that are then made of latents.
+    Free,
+    /// It quantizes and learns.
+    Trained,
+    /// It quantizes and stays, and so does the encoder: the second of two stages.
+    Frozen,
+}
+
+/// Reconstructs pixels from the first `keep` tokens. Perceptual and adversarial terms, where wanted, are the caller's to
+/// add. `None` for a network of the first of two stages.
+pub fn pixel_losses(
     network: &OneDPieceNetwork,
     image: Tensor<4>,
     keep: usize,
-    quantizer_weight: f64,
-) -> Option<SingleStageLosses> {
-    let quantized = network.quantizer().forward(network.latents(image.clone(), &mut Trace::none()));
-    let vectors = keep_prefix(quantized.vectors.clone(), keep);
-    let decoded = network.decode(vectors, &mut Trace::none())?;
-    let reconstruction = (decoded.clone() - image).powf_scalar(2.0).mean();
-    let quantizer = quantized.loss();
-    Some(SingleStageLosses {
-        total: reconstruction.clone() + quantizer.clone().mul_scalar(quantizer_weight),
-        reconstruction,
-        quantizer,
-        indices: quantized.indices,
+    quantizing: Quantizing,
+) -> Option<PixelLosses> {
+    let quantizer = network.quantizer();
+    let latents = network.latents(image.clone(), &mut Trace::none());
+    let latents = if quantizing == Quantizing::Frozen { latents.detach() } else { latents };
+    let compared = quantizer.compared(latents.clone());
+    let (vectors, losses, indices) = if quantizing == Quantizing::Free {
+        (compared.clone(), None, None)
+    } else {
+        let quantized = quantizer.forward(latents);
+        let losses = (quantizing == Quantizing::Trained).then(|| quantized.loss());
+        let vectors = if losses.is_some() { quantized.vectors } else { quantized.vectors.detach() };
+        (vectors, losses, Some(quantized.indices))
+    };
+    let decoded = network.decode(keep_prefix(vectors, keep), &mut Trace::none())?;
+    Some(PixelLosses {
+        reconstruction: (decoded.clone() - image).square().mean(),
+        quantizer: losses,
+        indices,
+        latents: compared.detach(),
         image: decoded,
     })
 }

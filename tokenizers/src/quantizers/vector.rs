@@ -63,6 +63,11 @@ impl VectorQuantizer {
         indices.reshape([batch, positions])
     }
 
+    /// Latents as they are compared with the codebook: on the unit sphere if its codes are.
+    pub fn compared(&self, latents: Tensor<3>) -> Tensor<3> {
+        if self.use_l2_norm { l2_normalise(latents) } else { latents }
+    }
+
     /// The codes of `indices`, `[batch, positions] -> [batch, positions, width]`, normalised if the codebook is.
     pub fn vectors(&self, indices: Tensor<2, Int>) -> Tensor<3> {
         let [batch, positions] = indices.dims();
@@ -77,7 +82,7 @@ impl VectorQuantizer {
     pub fn forward(&self, latents: Tensor<3>) -> Quantized {
         let indices = self.indices(latents.clone());
         let codes = self.vectors(indices.clone());
-        let latents = if self.use_l2_norm { l2_normalise(latents) } else { latents };
+        let latents = self.compared(latents);
         let commitment = (codes.clone().detach() - latents.clone()).powf_scalar(2.0).mean();
         let codebook_loss = (codes.clone() - latents.clone().detach()).powf_scalar(2.0).mean();
         let vectors = latents.clone() + (codes - latents).detach();

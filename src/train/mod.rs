@@ -1,0 +1,43 @@
+//! Training of tokenizers: `tessera train` as a library.
+//!
+//! ```text
+//! data sources ─▶ loader (decodes ahead) ─▶ batch ─▶ network ─▶ losses ─▶ gradients ─▶ clip ─▶ AdamW ─▶ averaged weights
+//!                                                       ▲                                                │
+//!                                                       └── dead codes moved onto latents        checkpoints, metrics,
+//!                                                                                                 validation, report
+//! ```
+//!
+//! A run is a folder. It holds `train.toml` (the settings), `metrics.jsonl`, `report.html`, `samples/`, `checkpoints/` and, at
+//! the end, the model: `config.json` and `model.safetensors` with averaged weights. A run that was stopped at any
+//! moment goes on from its last checkpoint, and ends with the weights that it would have had.
+//!
+//! Every draw of chance follows from the seed, the step and what it is for; nothing is kept between steps.
+
+mod adversary;
+mod chart;
+pub mod checkpoint;
+pub mod codebook;
+mod config;
+mod ema;
+mod error;
+mod metrics;
+mod objective;
+mod one_d_piece;
+mod optimizer;
+mod parameters;
+mod perceptual;
+mod report;
+pub mod schedule;
+mod trainer;
+mod validation;
+
+pub use config::{
+    CodebookConfig, DataConfig, LossConfig, ModelSection, OptimizerConfig, RunConfig, SavePrecision, Stage, Start,
+    TrainConfig, ValidationConfig,
+};
+pub use error::TrainError;
+pub use metrics::{Line, TrainLine, ValidationLine};
+pub use objective::{Losses, Objective};
+pub use one_d_piece::OneDPieceObjective;
+pub use trainer::{Event, Summary, train};
+pub use validation::token_counts;

@@ -1,0 +1,208 @@
+//! Training One-D-Piece and TiTok: the single stage, and both of the two.
+
+use std::path::Path;
+
+use burn::tensor::{Device, Int, Tensor};
+use rand::Rng as _;
+use rand_chacha::ChaCha8Rng;
+use tessera_layers::checkpoint::{Weights, locate, read_config};
+use tessera_layers::{ParamSpec, Trace};
+use tessera_tokenizers::maskgit_vqgan::{self, MaskGitVqgan, MaskGitVqganConfig};
+use tessera_tokenizers::one_d_piece::train::{PixelLosses, Quantizing, pixel_losses, stage1_losses};
+use tessera_tokenizers::one_d_piece::{self, Family, OneDPieceConfig, OneDPieceNetwork};
+use tessera_tokenizers::quantizers::VectorQuantizer;
+use tessera_tokenizers::{LoadError, ModelConfig};
+
+use super::objective::{Losses, Objective};
+use super::{ModelSection, Stage, Start, TrainConfig, TrainError};
+
+/// One-D-Piece (tail token drop) or TiTok (all tokens), in one of its training stages.
+pub struct OneDPieceObjective {
+    config: OneDPieceConfig,
+    specs: Vec<ParamSpec>,
+    stage: Stage,
+    free_steps: u64,
+    proxy: Option<MaskGitVqgan>,
+}
+
+impl OneDPieceObjective {
+    /// The objective and the network at its start, on an autodiff device.
+    ///
+    /// # Errors
+    /// [`TrainError`] if the stage does not fit the architecture, or weights cannot be loaded.
+    pub fn new(config: &TrainConfig, device: &Device) -> Result<(Self, OneDPieceNetwork), TrainError> {
+        let model = &config.model;
+        let architecture = match read_architecture(&model.architecture)? {
+            ModelConfig::OneDPiece(architecture) => architecture,
+            _ => {
+                return Err(TrainError::Invalid {
+                    key: "model.architecture",
+                    expected: "a One-D-Piece or TiTok configuration".to_owned(),
+                    found: "another architecture, which tessera does not train".to_owned(),
+                });
+            }
+        };
+        let stage = config.loss.stage;
+        let fits = match stage {
+            Stage::Single => !architecture.is_legacy,
+            Stage::Proxy => architecture.is_legacy && !architecture.finetune_decoder,
+            Stage::Decoder => architecture.has_pixel_decoder(),
+        };
+        if !fits {
+            let (legacy, pixels) = (architecture.is_legacy, architecture.finetune_decoder);
+            return Err(TrainError::Invalid {
+                key: "loss.stage",
+                expected: "single for is_legacy false, proxy for is_legacy true without finetune_decoder, decoder with it"
+                    .to_owned(),
+                found: format!("{stage:?} for is_legacy {legacy}, finetune_decoder {pixels}"),
+            });
+        }
+        let start = start(model, &architecture, config.run.seed, device)?;
+        let proxy = match (stage, &model.proxy) {
+            (Stage::Proxy, Some(path)) => Some(read_proxy(path, device)?),
+            (Stage::Proxy, None) => {
+                return Err(TrainError::Invalid {
+                    key: "model.proxy",
+                    expected: "the MaskGIT-VQGAN whose codes are the target of this stage".to_owned(),
+                    found: "nothing".to_owned(),
+                });
+            }
+            _ => None,
+        };
+        let (network, specs) = start.into_network();
+        let free_steps = if stage == Stage::Single { config.codebook.free_steps } else { 0 };
+        Ok((Self { config: architecture, specs, stage, free_steps, proxy }, network))
+    }
+}
+
+fn read_architecture(path: &Path) -> Result<ModelConfig, TrainError> {
+    let name = path.to_string_lossy();
+    if let Some(config) = ModelConfig::preset(&name) {
+        return Ok(config);
+    }
+    let document = read_config(path).map_err(LoadError::from)?;
+    Ok(ModelConfig::from_value(&document).map_err(LoadError::from)?)
+}
+
+fn start(
+    model: &ModelSection,
+    config: &OneDPieceConfig,
+    seed: u64,
+    device: &Device,
+) -> Result<one_d_piece::OneDPiece, TrainError> {
+    let Some(from) = &model.from else {
+        return Ok(match model.start {
+            Start::Released => one_d_piece::random(config, seed, device)?,
+            Start::Narrow => one_d_piece::random_narrow(config, seed, device)?,
+        });
+    };
+    let files = locate(&from.to_string_lossy()).map_err(LoadError::from)?;
+    let weights = Weights::open(&files.weights).map_err(LoadError::from)?;
+    Ok(one_d_piece::load(config, &weights, device)?)
+}
+
+fn read_proxy(path: &Path, device: &Device) -> Result<MaskGitVqgan, TrainError> {
+    let files = locate(&path.to_string_lossy()).map_err(LoadError::from)?;
+    let config = match &files.config {
+        Some(config) => {
+            let document = read_config(config).map_err(LoadError::from)?;
+            match ModelConfig::from_value(&document).map_err(LoadError::from)? {
+                ModelConfig::MaskGitVqgan(config) => config,
+                _ => {
+                    return Err(TrainError::Invalid {
+                        key: "model.proxy",
+                        expected: "a MaskGIT-VQGAN".to_owned(),
+                        found: "another architecture".to_owned(),
+                    });
+                }
+            }
+        }
+        None => MaskGitVqganConfig::default(),
+    };
+    let weights = Weights::open(&files.weights).map_err(LoadError::from)?;
+    Ok(maskgit_vqgan::load(&config, &weights, device)?)
+}
+
+impl Objective for OneDPieceObjective {
+    type Network = OneDPieceNetwork;
+
+    fn specs(&self) -> &[ParamSpec] {
+        &self.specs
+    }
+
+    fn is_trained(&self, name: &str) -> bool {
+        let is_frozen = name.starts_with("encoder.") || name.starts_with("quantize.") || name == "latent_tokens";
+        self.stage != Stage::Decoder || !is_frozen
+    }
+
+    fn image_size(&self) -> usize {
+        self.config.crop_size
+    }
+
+    fn tokens(&self) -> usize {
+        self.config.num_latent_tokens
+    }
+
+    fn losses(
+        &self,
+        network: &OneDPieceNetwork,
+        images: Tensor<4>,
+        step: u64,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Losses, TrainError> {
+        let all = self.config.num_latent_tokens;
+        let kept = if self.config.family() == Family::OneDPiece { rng.random_range(1..=all) } else { all };
+        let unfit = || TrainError::Invalid {
+            key: "loss.stage",
+            expected: "a network that this stage can train".to_owned(),
+            found: "one of another stage".to_owned(),
+        };
+        if let Some(proxy) = &self.proxy {
+            let proxy = proxy.network();
+            let targets = proxy.codes(proxy.latents(images.clone(), &mut Trace::none()));
+            let losses = stage1_losses(network, images, targets, kept, 1.0).ok_or_else(unfit)?;
+            return Ok(Losses {
+                reconstruction: losses.cross_entropy,
+                quantizer: Some(losses.quantizer),
+                indices: Some(losses.indices),
+                latents: losses.latents,
+                image: None,
+                kept,
+            });
+        }
+        let quantizing = match self.stage {
+            Stage::Decoder => Quantizing::Frozen,
+            _ if step < self.free_steps => Quantizing::Free,
+            _ => Quantizing::Trained,
+        };
+        let PixelLosses { reconstruction, quantizer, indices, latents, image } =
+            pixel_losses(network, images, kept, quantizing).ok_or_else(unfit)?;
+        Ok(Losses { reconstruction, quantizer, indices, latents, image: Some(image), kept })
+    }
+
+    fn codebook<'a>(&self, network: &'a mut OneDPieceNetwork) -> &'a mut VectorQuantizer {
+        network.quantizer_mut()
+    }
+
+    fn codebook_name(&self) -> &'static str {
+        "quantize.embedding.weight"
+    }
+
+    fn reconstruct(&self, network: &OneDPieceNetwork, ids: Tensor<2, Int>, keep: usize) -> Option<Tensor<4>> {
+        let [batch, all] = ids.dims();
+        let vectors = network.quantizer().vectors(ids.slice([0..batch, 0..keep.clamp(1, all)]));
+        network.decode(vectors, &mut Trace::none())
+    }
+
+    fn encode(&self, network: &OneDPieceNetwork, images: Tensor<4>) -> Tensor<2, Int> {
+        network.encode(images)
+    }
+
+    fn config(&self) -> serde_json::Value {
+        self.config.to_value()
+    }
+
+    fn reconstruction_name(&self) -> &'static str {
+        if self.stage == Stage::Proxy { "cross_entropy" } else { "mse" }
+    }
+}

@@ -1,0 +1,115 @@
+//! Judging a network by pictures that it never learnt from.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use tessera_datasets::{Picture, Sheet, psnr};
+
+use super::TrainError;
+use super::codebook::CodeCounts;
+use super::objective::Objective;
+
+/// Pictures of the model's size and what is measured on them.
+pub struct Validation {
+    pictures: Vec<Picture>,
+    device: Device,
+}
+
+/// What a validation finds.
+pub struct Judgement {
+    /// Tokens, and the mean over pictures of the PSNR in dB when that many are decoded.
+    pub psnr: Vec<(usize, f64)>,
+    /// Share of the codebook used over all pictures, 0..=1.
+    pub usage: f64,
+    /// Effective number of codes.
+    pub perplexity: f64,
+}
+
+/// Pictures that go through the network at once.
+const AT_ONCE: usize = 32;
+
+impl Validation {
+    /// On pictures of one size; `device` has no autodiff.
+    pub fn new(pictures: Vec<Picture>, device: Device) -> Self {
+        Self { pictures, device }
+    }
+
+    /// Whether there is anything to judge by.
+    pub fn is_empty(&self) -> bool {
+        self.pictures.is_empty()
+    }
+
+    /// PSNR for each number of tokens, and use of the codebook.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] if reconstructions do not fit the pictures.
+    pub fn judge<O: Objective>(&self, objective: &O, network: &mut O::Network) -> Result<Judgement, TrainError> {
+        let counts = token_counts(objective.tokens());
+        let mut sums = vec![0.0; counts.len()];
+        let mut codes = CodeCounts::new(objective.codebook(network).codes());
+        for pictures in self.pictures.chunks(AT_ONCE) {
+            let ids = objective.encode(network, to_tensor(pictures, &self.device));
+            codes.add(&ids);
+            for (sum, &keep) in sums.iter_mut().zip(&counts) {
+                let Some(images) = objective.reconstruct(network, ids.clone(), keep) else { continue };
+                for (picture, image) in pictures.iter().zip(to_pictures(images)?) {
+                    // An exact copy counts as 99 dB: a mean cannot hold infinity.
+                    *sum += psnr(picture, &image)?.min(99.0);
+                }
+            }
+        }
+        let count = self.pictures.len().max(1) as f64;
+        let psnr = counts.into_iter().zip(sums).map(|(tokens, sum)| (tokens, sum / count)).collect();
+        Ok(Judgement { psnr, usage: codes.usage(), perplexity: codes.perplexity() })
+    }
+
+    /// The first `count` pictures, each above its reconstructions from more and more tokens.
+    ///
+    /// # Errors
+    /// [`TrainError::Data`] if nothing can be drawn.
+    pub fn sheet<O: Objective>(&self, objective: &O, network: &O::Network, count: usize) -> Result<Picture, TrainError> {
+        let pictures: Vec<Picture> = self.pictures.iter().take(count).cloned().collect();
+        let ids = objective.encode(network, to_tensor(&pictures, &self.device));
+        let counts = token_counts(objective.tokens());
+        let mut columns = Vec::new();
+        for &keep in &counts {
+            let images = objective.reconstruct(network, ids.clone(), keep);
+            columns.push(images.map(to_pictures).transpose()?.unwrap_or_default());
+        }
+        let mut sheet = Sheet::new().with_cell_side(96).with_max_width(u32::MAX / 4);
+        let side = pictures.first().map_or(1, Picture::width);
+        let cell = (96 / side).max(1) * side + 8;
+        sheet = sheet.with_max_width(cell.saturating_mul(u32::try_from(counts.len() + 1).unwrap_or(1)) + 8);
+        for (at, picture) in pictures.into_iter().enumerate() {
+            sheet = sheet.push(picture, &["original"]);
+            for (column, keep) in columns.iter_mut().zip(&counts) {
+                if let Some(image) = column.get_mut(at) {
+                    let label = if *keep == 1 { "1 token".to_owned() } else { format!("{keep} tokens") };
+                    sheet = sheet.push(image.clone(), &[label]);
+                }
+            }
+        }
+        Ok(sheet.draw()?)
+    }
+}
+
+/// Powers of two, and all tokens.
+pub fn token_counts(all: usize) -> Vec<usize> {
+    let mut counts: Vec<usize> = std::iter::successors(Some(1_usize), |count| count.checked_mul(2))
+        .take_while(|count| *count < all)
+        .collect();
+    counts.push(all);
+    counts
+}
+
+fn to_tensor(pictures: &[Picture], device: &Device) -> Tensor<4> {
+    let side = pictures.first().map_or(0, |picture| picture.width() as usize);
+    let values: Vec<f32> = pictures.iter().flat_map(Picture::to_planar_f32).collect();
+    Tensor::from_data(TensorData::new(values, [pictures.len(), 3, side, side]), device)
+}
+
+fn to_pictures(images: Tensor<4>) -> Result<Vec<Picture>, TrainError> {
+    let [_, _, height, width] = images.dims();
+    let values: Vec<f32> = images.into_data().iter().collect();
+    let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
+    let pictures = values.chunks_exact((3 * height * width).max(1));
+    Ok(pictures.map(|values| Picture::from_planar_f32(values, side(height), side(width))).collect::<Result<_, _>>()?)
+}
