@@ -6,6 +6,7 @@
 //! | picture file to tokens and back | [`encode_picture`], [`decode_tokens`] |
 //! | tensors to tokens and back | the [`Tokenizer`] trait |
 //! | token files | [`tokenizers::token_file`], [`tokenizers::bitstream`] |
+//! | how alike are pictures, or sets of them? | [`perceptual_net`], [`layers::perceptual`], [`eval`] |
 //! | does this GPU compute right? | [`verify`] |
 //! | the crates themselves | [`datasets`], [`tokenizers`], [`generators`], [`layers`], [`shaders`] |
 //!
@@ -30,11 +31,14 @@
 
 mod default_model;
 mod error;
+pub mod eval;
+mod perceptual_model;
 mod pictures;
 pub mod verify;
 
 pub use default_model::default_tokenizer;
 pub use error::Error;
+pub use perceptual_model::perceptual_net;
 pub use pictures::{Framing, LEAST_SIDE, decode_tokens, encode_picture, framed, model_side};
 
 pub use tessera_datasets as datasets;
