@@ -1,6 +1,7 @@
 //! Errors of what crosses crates.
 
 use tessera_datasets::DatasetError;
+use tessera_layers::checkpoint::CheckpointError;
 use tessera_tokenizers::{LoadError, TokenFileError, TokenizerError};
 
 /// Any error of the library.
@@ -59,6 +60,12 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// A network that judges pictures could not be made.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Sets of pictures could not be compared.
+    #[error(transparent)]
+    Distribution(#[from] crate::eval::DistributionError),
     /// The rate-distortion picture could not be drawn.
     #[error("the chart could not be drawn: {0}")]
     Chart(String),

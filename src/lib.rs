@@ -7,6 +7,7 @@
 //! | tensors to tokens and back | the [`Tokenizer`] trait |
 //! | token files | [`tokenizers::token_file`], [`tokenizers::bitstream`] |
 //! | how good is a model? | [`eval`] |
+//! | how alike are pictures, or sets of them? | [`perceptual_net`], [`layers::perceptual`], [`eval`] |
 //! | does this GPU compute right? | [`verify`] |
 //! | the crates themselves | [`datasets`], [`tokenizers`], [`generators`], [`layers`], [`shaders`] |
 //!
@@ -33,6 +34,7 @@ mod default_model;
 mod error;
 pub mod eval;
 mod memory;
+mod perceptual_model;
 mod pictures;
 mod squares;
 pub mod train;
@@ -41,6 +43,7 @@ pub mod verify;
 pub use default_model::default_tokenizer;
 pub use error::Error;
 pub use memory::peak_memory;
+pub use perceptual_model::perceptual_net;
 pub use pictures::{Framing, LEAST_SIDE, decode_tokens, default_overlap, encode_picture, framed, model_side};
 
 pub use tessera_datasets as datasets;

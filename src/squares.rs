@@ -24,12 +24,11 @@ pub(crate) fn encode_squares(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Tokens, Error> {
     let info = tokenizer.info();
-    let side = model_side(info);
     let mut ids = Vec::new();
     let mut layout = info.layout.clone();
     let mut done = 0;
     for part in squares.chunks(step.max(1)) {
-        let tokens = tokenizer.encode(&Input::Images(to_tensor(part, side, device)))?;
+        let tokens = tokenizer.encode(&Input::Images(to_tensor(part, device)))?;
         layout = tokens.layout().clone();
         ids.extend_from_slice(tokens.ids());
         done += part.len();
@@ -73,11 +72,21 @@ pub(crate) fn decode_squares(
     Ok(squares)
 }
 
-/// Pictures of one size as `[batch, 3, side, side]` in 0..=1.
-fn to_tensor(pictures: &[Picture], side: u32, device: &Device) -> Tensor<4> {
-    let side = usize::try_from(side).unwrap_or(usize::MAX);
+/// Pictures of one size as `[batch, 3, height, width]` in 0..=1.
+pub(crate) fn to_tensor(pictures: &[Picture], device: &Device) -> Tensor<4> {
+    let side = |side: u32| usize::try_from(side).unwrap_or(usize::MAX);
+    let [height, width] = pictures.first().map_or([0, 0], |first| [side(first.height()), side(first.width())]);
     let values: Vec<f32> = pictures.iter().flat_map(Picture::to_planar_f32).collect();
-    Tensor::from_data(TensorData::new(values, [pictures.len(), 3, side, side]), device)
+    Tensor::from_data(TensorData::new(values, [pictures.len(), 3, height, width]), device)
+}
+
+/// Pictures in parts of equal size, none of more pixels than go through a network at once.
+pub(crate) fn parts(pictures: &[Picture]) -> impl Iterator<Item = &[Picture]> {
+    let size = |picture: &Picture| (picture.width(), picture.height());
+    pictures.chunk_by(move |a, b| size(a) == size(b)).flat_map(|alike| {
+        let pixels = alike.first().map_or(1, |first| first.rgb().len() / 3);
+        alike.chunks((PIXELS_AT_ONCE / pixels.max(1)).max(1))
+    })
 }
 
 /// `[batch, 3, height, width]` as pictures: clamped to 0..=1 and rounded to 8 bits.

@@ -11,6 +11,13 @@ use tessera::datasets::Picture;
 use tessera::eval::{ms_ssim, similarities, ssim};
 
 fn eval(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = judged(data, arguments);
+    command.arg("--no-networks");
+    command
+}
+
+/// With the networks that judge pictures.
+fn judged(data: &Path, arguments: &[&str]) -> Command {
     let mut command = tessera();
     command.arg("eval").arg(data).args(["--model"]).arg(tiny_model()).args(arguments);
     command
@@ -111,6 +118,24 @@ fn the_report_has_every_figure() {
         assert!(svg.contains(text), "{text}");
     }
     assert!(!svg.contains("href") && !svg.contains("NaN"), "nothing from elsewhere");
+}
+
+#[test]
+fn networks_judge_pictures_and_sets() {
+    let (folder, data) = folder();
+    let out = folder.path().join("report");
+    let mut command = judged(&data, &["--tile", "--tokens", "10", "--baselines", "jpeg:5,95"]);
+    let report = json(command.arg("-o").arg(&out));
+    let points = report["report"]["points"].as_array().unwrap();
+    let effd: Vec<f64> = points.iter().map(|point| point["mean"]["perceptual"]["effd"].as_f64().unwrap()).collect();
+    assert!(effd[2] < effd[1] && effd[1] < effd[0], "random weights, JPEG 5, JPEG 95: {effd:?}");
+    for point in points {
+        let distance = &point["sets"]["KID-EffLite0"];
+        assert_eq!((&distance["pictures"], &distance["deviation"]), (&2.into(), &Value::Null));
+        assert!(distance["value"].is_number());
+    }
+    let svg = std::fs::read_to_string(out.join("rate-distortion.svg")).unwrap();
+    assert!(svg.contains("effd, less is better"));
 }
 
 #[test]

@@ -16,10 +16,11 @@ use tessera::tokenizers::{Tokenizer, TokenizerInfo};
 use super::common::{Common, PictureOptions};
 use super::counts::counts;
 use super::inputs::{pictures, read_picture};
+use super::judges::JudgeOptions;
 use super::output::{Done, bytes, table};
 
-/// Measures a tokenizer on a set of pictures: bits per pixel, PSNR, SSIM, MS-SSIM and codebook usage for every token
-/// count, beside JPEG and WebP. Each picture is encoded once and decoded from each count; with --tile at its full
+/// Measures a tokenizer on a set of pictures: bits per pixel, PSNR, SSIM, MS-SSIM, perceptual distances and codebook usage
+/// for every token count, beside JPEG and WebP. Each picture is encoded once and decoded from each count; with --tile at its full
 /// resolution, else resized to the model's square. Codecs get the same pictures.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  tessera eval photos/ --tile --baselines jpeg:1-20,webp:0-5 -o report/\n  \
@@ -52,6 +53,8 @@ pub struct Arguments {
     #[arg(long, value_name = "DB")]
     min_psnr: Option<f64>,
     #[command(flatten)]
+    judges: JudgeOptions,
+    #[command(flatten)]
     picture: PictureOptions,
 }
 
@@ -82,7 +85,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         batch: arguments.batch,
     };
     let start = Instant::now();
-    let evaluation = Evaluation::new(&*tokenizer, &device, options, Vec::new());
+    let evaluation = Evaluation::new(&*tokenizer, &device, options, arguments.judges.open(&device)?);
     let (report, skipped) = evaluate(evaluation, &inputs, arguments, common, &*tokenizer, framing)?;
     let passed = arguments.min_psnr.is_none_or(|least| best(&report).is_some_and(|psnr| psnr >= least));
     let json = json!({
@@ -167,9 +170,11 @@ fn describe_report(report: &Report, skipped: &[Skipped]) -> String {
         .map(String::from)
         .to_vec();
     heading.extend(names.iter().map(|name| (*name).clone()));
+    let sets: Vec<&String> = report.points.first().map(|point| point.sets.keys().collect()).unwrap_or_default();
+    heading.extend(sets.iter().map(|name| (*name).clone()));
     heading.extend(["codes used", "perplexity"].map(String::from));
     let mut rows = vec![heading];
-    rows.extend(report.points.iter().map(|point| row(point, &names)));
+    rows.extend(report.points.iter().map(|point| row(point, &names, &sets)));
     let how = match (report.framing.tiled, report.framing.overlap) {
         (false, _) => format!("resized to {} pixels", report.framing.side),
         (true, 0) => format!("in tiles of {} pixels", report.framing.side),
@@ -185,7 +190,7 @@ fn describe_report(report: &Report, skipped: &[Skipped]) -> String {
     text
 }
 
-fn row(point: &Point, names: &[&String]) -> Vec<String> {
+fn row(point: &Point, names: &[&String], sets: &[&String]) -> Vec<String> {
     let mean = &point.mean;
     let share = |value: Option<f64>| value.map_or_else(String::new, |value| format!("{value:.4}"));
     let mut row = vec![

@@ -8,6 +8,7 @@ mod encode;
 mod eval;
 mod inputs;
 mod inspect;
+mod judges;
 mod output;
 mod reconstruct;
 mod train;

@@ -9,11 +9,13 @@ use tessera_tokenizers::bitstream::write_tsr;
 use tessera_tokenizers::{PictureInfo, TokenFile, Tokenizer, TokenizerError, Tokens};
 
 use super::baseline::Baseline;
+use super::feature_net::FeatureNet;
 use super::ms_ssim::similarities;
 use super::perceptual::PerceptualMetric;
 use super::psnr::{mean_squared_error, psnr_of};
 use super::rate::token_bits;
 use super::report::{FramingFacts, Mean, Method, ModelFacts, Point, Quality, Report};
+use super::sets::Features;
 use super::usage::CodeUsage;
 use crate::squares::{at_once, decode_squares, encode_squares};
 use crate::{Error, Framing, model_side};
@@ -31,12 +33,21 @@ pub struct EvaluationOptions {
     pub batch: Option<usize>,
 }
 
+/// The networks that judge pictures. None by default.
+#[derive(Default)]
+pub struct Judges<'a> {
+    /// Distances of single pictures.
+    pub metrics: Vec<Box<dyn PerceptualMetric + 'a>>,
+    /// Features whose distributions are compared.
+    pub nets: Vec<FeatureNet>,
+}
+
 /// An evaluation under way. Pictures are pushed one after the other; none is held longer than its group needs, which is
 /// one tiled picture or as many resized ones as go through the model at once.
 ///
 /// ```
 /// use tessera::datasets::Picture;
-/// use tessera::eval::{Baseline, Evaluation, EvaluationOptions};
+/// use tessera::eval::{Baseline, Evaluation, EvaluationOptions, Judges};
 /// use tessera::{Framing, default_tokenizer, framed};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -48,7 +59,7 @@ pub struct EvaluationOptions {
 ///     baselines: Baseline::list("jpeg:5")?,
 ///     batch: None,
 /// };
-/// let mut evaluation = Evaluation::new(&*tokenizer, &device, options, Vec::new());
+/// let mut evaluation = Evaluation::new(&*tokenizer, &device, options, Judges::default());
 /// let picture = Picture::filled(40, 30, [90, 120, 200])?;
 /// evaluation.push("blue", framed(&picture, Framing::Tile { overlap: 4 }, tokenizer.info())?.into_owned())?;
 /// let report = evaluation.finish()?;
@@ -60,7 +71,8 @@ pub struct Evaluation<'a> {
     tokenizer: &'a dyn Tokenizer,
     device: &'a Device,
     options: EvaluationOptions,
-    metrics: Vec<Box<dyn PerceptualMetric + 'a>>,
+    judges: Judges<'a>,
+    originals: Features,
     waiting: VecDeque<(String, Picture)>,
     points: Vec<Unfinished>,
     encode_seconds: f64,
@@ -71,6 +83,7 @@ struct Unfinished {
     /// Tokens to decode; `None` for all, and for a codec.
     keep: Option<usize>,
     usage: CodeUsage,
+    features: Features,
     seconds: f64,
     pictures: Vec<Quality>,
 }
@@ -81,13 +94,14 @@ impl<'a> Evaluation<'a> {
         tokenizer: &'a dyn Tokenizer,
         device: &'a Device,
         options: EvaluationOptions,
-        metrics: Vec<Box<dyn PerceptualMetric + 'a>>,
+        judges: Judges<'a>,
     ) -> Self {
         let vocab = &tokenizer.info().vocab;
         let point = |method, keep| Unfinished {
             method,
             keep,
             usage: CodeUsage::new(vocab),
+            features: Features::new(&judges.nets),
             seconds: 0.0,
             pictures: Vec::new(),
         };
@@ -97,7 +111,9 @@ impl<'a> Evaluation<'a> {
             points.push(point(Method::Tokens { tokens: tokenizer.info().layout.positions() }, None));
         }
         points.extend(options.baselines.iter().map(|&baseline| point(Method::Baseline(baseline), None)));
-        Self { tokenizer, device, options, metrics, waiting: VecDeque::new(), points, encode_seconds: 0.0 }
+        let originals = Features::new(&judges.nets);
+        let (waiting, encode_seconds) = (VecDeque::new(), 0.0);
+        Self { tokenizer, device, options, judges, originals, waiting, points, encode_seconds }
     }
 
     /// Adds a picture as [`framed`](crate::framed()) gives it. The work is done as soon as a group is together.
@@ -124,15 +140,18 @@ impl<'a> Evaluation<'a> {
             Framing::Resize(_) => (false, 0),
             Framing::Tile { overlap } => (true, overlap),
         };
-        let finish = |point: Unfinished| Point {
-            method: point.method,
-            mean: Mean::of(&point.pictures),
-            usage: match point.method {
-                Method::Tokens { .. } => point.usage.by_depth(),
-                Method::Baseline(_) => Vec::new(),
-            },
-            seconds: point.seconds,
-            pictures: point.pictures,
+        let finish = |point: Unfinished| {
+            Ok(Point {
+                method: point.method,
+                mean: Mean::of(&point.pictures),
+                usage: match point.method {
+                    Method::Tokens { .. } => point.usage.by_depth(),
+                    Method::Baseline(_) => Vec::new(),
+                },
+                sets: point.features.distances(&self.judges.nets, &self.originals)?,
+                seconds: point.seconds,
+                pictures: point.pictures,
+            })
         };
         Ok(Report {
             model: ModelFacts {
@@ -145,7 +164,7 @@ impl<'a> Evaluation<'a> {
             framing: FramingFacts { side: model_side(info), tiled, overlap },
             pictures: self.points.first().map_or(0, |point| point.pictures.len()),
             encode_seconds: self.encode_seconds,
-            points: self.points.into_iter().map(finish).collect(),
+            points: self.points.into_iter().map(finish).collect::<Result<_, Error>>()?,
         })
     }
 
@@ -164,6 +183,7 @@ impl<'a> Evaluation<'a> {
         let start = Instant::now();
         let tokens = encode_squares(self.tokenizer, &group.squares, step, self.device, &mut |_| {})?;
         self.encode_seconds += start.elapsed().as_secs_f64();
+        self.originals.add(&self.judges.nets, &group.pictures, self.device)?;
         for point in &mut self.points {
             let start = Instant::now();
             let (decoded, sizes) = match &mut point.method {
@@ -185,7 +205,8 @@ impl<'a> Evaluation<'a> {
                 Some(sizes) => sizes.into_iter().map(|bytes| (bytes, 8.0 * bytes as f64)).collect(),
                 None => group.costs(&tokens, point.method.setting())?,
             };
-            let compared = compare(&self.metrics, &names, &group.pictures, &decoded, &costs)?;
+            point.features.add(&self.judges.nets, &decoded, self.device)?;
+            let compared = compare(&self.judges.metrics, &names, &group.pictures, &decoded, &costs)?;
             point.pictures.extend(compared);
         }
         Ok(())

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::baseline::Baseline;
 use super::psnr::psnr_of;
+use super::sets::SetDistances;
 use super::usage::DepthUsage;
 
 /// Named figures, such as those of [`PerceptualMetric`](super::PerceptualMetric)s.
@@ -93,6 +94,8 @@ pub struct Point {
     pub mean: Mean,
     /// Usage of the codebook of each depth by the tokens of this point; empty for a codec.
     pub usage: Vec<DepthUsage>,
+    /// Distances of the set of decoded pictures from the originals, by name: `KID-EffLite0`, `KID`, `FID`.
+    pub sets: SetDistances,
     /// Seconds that decoding took; for a codec, encoding and decoding.
     pub seconds: f64,
     /// Every picture.
