@@ -49,9 +49,9 @@ pub mod templates;
 pub use active::{Kernel, KernelState, kernel_status};
 
 pub use conv3x3::{Conv3x3Ops, conv3x3, conv3x3_doubled, conv3x3_doubled_reference, conv3x3_reference};
+pub use cpu::inverted_residual::InvertedResidualGeometry;
 pub use gelu::{GeluOps, gelu, gelu_reference};
 pub use group_norm_silu::{GroupNormSiluOps, group_norm_silu, group_norm_silu_reference};
-pub use cpu::inverted_residual::InvertedResidualGeometry;
 pub use inverted_residual::{InvertedResidualOps, inverted_residual, inverted_residual_reference};
 pub use layer_norm::{LayerNormOps, layer_norm, layer_norm_reference};
 pub use linear::{LinearOps, linear, linear_reference};
