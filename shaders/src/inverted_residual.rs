@@ -152,9 +152,7 @@ impl<B: InvertedResidualOps, C: CheckpointStrategy> InvertedResidualOps for Auto
                 let state = (prep.checkpoint(&x), parameters.clone(), geometry);
                 prep.finish(state, B::inverted_residual(x.into_primitive(), parameters, geometry))
             }
-            OpsKind::UnTracked(prep) => {
-                prep.finish(B::inverted_residual(x.into_primitive(), parameters, geometry))
-            }
+            OpsKind::UnTracked(prep) => prep.finish(B::inverted_residual(x.into_primitive(), parameters, geometry)),
         }
     }
 

@@ -49,9 +49,7 @@ impl FeatureNet {
     /// [`DistributionError`] if `set` holds features of another length, or the device gave none that are finite.
     pub fn add(&self, rgb: Tensor<4>, set: &mut FeatureSet) -> Result<(), DistributionError> {
         let features = match self {
-            Self::EfficientNetLite0(net) => {
-                net.pooled(resize(rgb, [SIDE, SIDE], Resampling::Bicubic).clamp(0.0, 1.0))
-            }
+            Self::EfficientNetLite0(net) => net.pooled(resize(rgb, [SIDE, SIDE], Resampling::Bicubic).clamp(0.0, 1.0)),
             Self::Inception(net) => net.features(rgb),
         };
         let data = features.into_data().try_to_vec::<f32>();

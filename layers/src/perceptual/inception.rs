@@ -11,8 +11,8 @@ use burn::tensor::{Device, Tensor, module};
 use super::conv::{ConvRelu, Shape, derived};
 use super::{Resampling, resize};
 use crate::Init;
-use crate::checkpoint::{CheckpointError, Weights, load_strict};
-use crate::params::{ParamResult, ParamSource, Params};
+use crate::checkpoint::{CheckpointError, TensorEntry, Weights, load_strict};
+use crate::params::{ParamResult, ParamSource, Params, entries};
 
 /// Side of the pictures the network was trained on.
 const SIDE: usize = 299;
@@ -90,6 +90,16 @@ impl Inception {
         let surplus = surplus()?;
         let surplus: Vec<&str> = surplus.iter().map(String::as_str).collect();
         load_strict(weights, &surplus, &device, Self::new).map(|(net, ..)| net)
+    }
+
+    /// Names and shapes of the tensors that [`Inception::load`] needs.
+    ///
+    /// # Errors
+    /// None: nothing is read.
+    pub fn tensors() -> Result<Vec<TensorEntry>, CheckpointError> {
+        let listing = ParamSource::listing();
+        Self::new(&listing.root())?;
+        Ok(entries(&listing.into_taken()))
     }
 
     /// Features of pool3: `[batch, 3, height, width]` in 0..=1, of any size, to `[batch, 2048]`. Pictures are brought to

@@ -85,9 +85,8 @@ pub(super) fn multiply(
 }
 
 dispatch!(
-    /// `used` columns of the tile to place `at` of planes that lie `stride` apart.
-    fn store(tile: &Tile, biases: &[f32], finish: Finish, [at, used, stride]: [usize; 3], planes: &mut [f32])
-        = store_lanes
+    /// `used` columns of the tile to place `at` of planes that lie `stride` apart: `place` is `[at, used, stride]`.
+    fn store(tile: &Tile, biases: &[f32], finish: Finish, place: [usize; 3], planes: &mut [f32]) = store_lanes
 );
 
 #[inline(always)]
