@@ -19,7 +19,7 @@
 //! let tokenizer = default_tokenizer(&device)?; // or `from_pretrained("folder or file", &device)?`
 //! let picture = Picture::filled(96, 64, [200, 120, 40])?; // or `load_picture(path, &Default::default())?`
 //!
-//! let file = encode_picture(&*tokenizer, &picture, Framing::Tile { overlap: 4 }, &device, &mut |_| {})?;
+//! let file = encode_picture(&*tokenizer, &picture, Framing::Tile { overlap: 2 }, &device, &mut |_| {})?;
 //! let back = decode_tokens(&*tokenizer, &file, Some(8), &mut |_| {})?; // the first 8 tokens of every tile
 //! assert_eq!((back.width(), back.height()), (96, 64));
 //! # Ok(())

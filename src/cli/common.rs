@@ -64,8 +64,8 @@ pub struct PictureOptions {
     /// Encode tile by tile at full resolution, instead of resizing the picture to the model's size.
     #[arg(long)]
     pub tile: bool,
-    /// Pixels that neighbouring tiles share, less than half a tile; they are blended there. By default an eighth of the
-    /// model's size; 0 puts tiles side by side.
+    /// Pixels that neighbouring tiles share, less than half a tile; they are blended there. By default a sixteenth of
+    /// the model's size; 0 puts tiles side by side.
     #[arg(long, value_name = "PIXELS", requires = "tile")]
     pub overlap: Option<u32>,
     /// Filter for resizing; the model's own where absent.

@@ -204,6 +204,7 @@ fn row(point: &Point, names: &[&String], sets: &[&String]) -> Vec<String> {
         share(mean.ms_ssim),
     ];
     row.extend(names.iter().map(|name| share(mean.perceptual.get(*name).copied())));
+    row.extend(sets.iter().map(|name| share(point.sets.get(*name).map(|distance| distance.value))));
     let join =
         |of: &dyn Fn(&tessera::eval::DepthUsage) -> String| point.usage.iter().map(of).collect::<Vec<_>>().join(" ");
     row.push(join(&|depth| format!("{:.1} %", 100.0 * depth.share)));
