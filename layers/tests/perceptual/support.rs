@@ -57,7 +57,8 @@ pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 pub fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-    let error = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    // The largest of the differences, where NaN is the largest of all.
+    let error = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).max_by(f32::total_cmp).unwrap_or(0.0);
     println!("{what}: {:e} of the largest", error / largest);
     assert!(error <= tolerance * largest, "{what}: off by {error}, largest {largest}");
 }

@@ -92,7 +92,7 @@ fn lpips_equals_its_twin_with_every_backbone() {
             let distances = values(lpips.distance(a.clone(), b.clone()));
             let expected = recorded("twins.safetensors").read_f32(name).unwrap();
             assert_close(&distances, &expected, 1e-4, &format!("{name} on {device:?}"));
-            assert_eq!(values(lpips.distance(a.clone(), a)), [0.0, 0.0]);
+            assert!(values(lpips.distance(a.clone(), a)).iter().all(|distance| distance.abs() < 1e-12));
         }
     }
 }
