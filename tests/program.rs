@@ -12,7 +12,7 @@ fn json(text: &str) -> Value {
 
 #[test]
 fn every_command_explains_itself() {
-    for verb in ["encode", "decode", "reconstruct", "inspect", "verify", "devices"] {
+    for verb in ["encode", "decode", "reconstruct", "eval", "inspect", "verify", "devices"] {
         let help = printed(tessera().args([verb, "--help"]));
         assert!(help.contains("--device") && help.contains("--json"), "{verb}: {help}");
     }
