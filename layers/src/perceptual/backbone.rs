@@ -141,7 +141,7 @@ impl Backbone {
 enum Step {
     Conv(ConvRelu),
     /// Squeeze, and the expansions 1x1 and 3x3.
-    Fire([ConvRelu; 3]),
+    Fire(Box<[ConvRelu; 3]>),
     Pool(usize, bool),
     Tap,
 }
@@ -168,7 +168,7 @@ impl Net {
                     let narrow = part("expand1x1", Shape::square(squeezed, outputs, 1))?;
                     let wide = part("expand3x3", Shape::square(squeezed, outputs, 3).padding(1))?;
                     channels = 2 * outputs;
-                    Step::Fire([squeeze, narrow, wide])
+                    Step::Fire(Box::new([squeeze, narrow, wide]))
                 }
                 Pool(side, over) => Step::Pool(side, over),
                 Tap => Step::Tap,
@@ -183,7 +183,8 @@ impl Net {
         for step in &self.0 {
             x = match step {
                 Step::Conv(conv) => conv.forward(x),
-                Step::Fire([squeeze, narrow, wide]) => {
+                Step::Fire(parts) => {
+                    let [squeeze, narrow, wide] = &**parts;
                     let squeezed = squeeze.forward(x);
                     Tensor::cat(vec![narrow.forward(squeezed.clone()), wide.forward(squeezed)], 1)
                 }
