@@ -139,7 +139,7 @@ impl Backbone {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Conv(ConvRelu),
+    Conv(Box<ConvRelu>),
     /// Squeeze, and the expansions 1x1 and 3x3.
     Fire(Box<[ConvRelu; 3]>),
     Pool(usize, bool),
@@ -160,7 +160,7 @@ impl Net {
                 Conv(place, outputs, kernel, stride, padding) => {
                     let shape = Shape::square(channels, outputs, kernel).stride(stride).padding(padding);
                     channels = outputs;
-                    Step::Conv(ConvRelu::new(&at(place), shape)?)
+                    Step::Conv(Box::new(ConvRelu::new(&at(place), shape)?))
                 }
                 Fire(place, squeezed, outputs) => {
                     let part = |name, shape| ConvRelu::new(&at(place).at(name), shape);
