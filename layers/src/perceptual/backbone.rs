@@ -139,9 +139,9 @@ impl Backbone {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Conv(ConvRelu),
+    Conv(Box<ConvRelu>),
     /// Squeeze, and the expansions 1x1 and 3x3.
-    Fire([ConvRelu; 3]),
+    Fire(Box<[ConvRelu; 3]>),
     Pool(usize, bool),
     Tap,
 }
@@ -160,7 +160,7 @@ impl Net {
                 Conv(place, outputs, kernel, stride, padding) => {
                     let shape = Shape::square(channels, outputs, kernel).stride(stride).padding(padding);
                     channels = outputs;
-                    Step::Conv(ConvRelu::new(&at(place), shape)?)
+                    Step::Conv(Box::new(ConvRelu::new(&at(place), shape)?))
                 }
                 Fire(place, squeezed, outputs) => {
                     let part = |name, shape| ConvRelu::new(&at(place).at(name), shape);
@@ -168,7 +168,7 @@ impl Net {
                     let narrow = part("expand1x1", Shape::square(squeezed, outputs, 1))?;
                     let wide = part("expand3x3", Shape::square(squeezed, outputs, 3).padding(1))?;
                     channels = 2 * outputs;
-                    Step::Fire([squeeze, narrow, wide])
+                    Step::Fire(Box::new([squeeze, narrow, wide]))
                 }
                 Pool(side, over) => Step::Pool(side, over),
                 Tap => Step::Tap,
@@ -183,7 +183,8 @@ impl Net {
         for step in &self.0 {
             x = match step {
                 Step::Conv(conv) => conv.forward(x),
-                Step::Fire([squeeze, narrow, wide]) => {
+                Step::Fire(parts) => {
+                    let [squeeze, narrow, wide] = &**parts;
                     let squeezed = squeeze.forward(x);
                     Tensor::cat(vec![narrow.forward(squeezed.clone()), wide.forward(squeezed)], 1)
                 }

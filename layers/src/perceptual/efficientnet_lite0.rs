@@ -3,11 +3,11 @@
 //! Source: Tan and Le 2019, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", in the Lite form
 //! that Google released: ReLU6, no squeeze-and-excite. Batch normalisation is folded into the convolutions.
 
-use burn::tensor::ops::{ConvOptions, PadMode};
-use burn::tensor::{Device, Tensor, module};
+use burn::tensor::{Device, Tensor};
 use tessera_shaders::{InvertedResidualGeometry, inverted_residual};
 
 use super::conv::{beside, derived, frozen};
+use super::stem::Stem;
 use crate::Init;
 use crate::checkpoint::{CheckpointError, Weights, load_strict};
 use crate::params::{ParamResult, Params};
@@ -54,7 +54,7 @@ const CLASSES: usize = 1000;
 /// ```
 #[derive(Debug, Clone)]
 pub struct EfficientNetLite0 {
-    stem: Affine<4>,
+    stem: Stem,
     blocks: Vec<(InvertedResidualGeometry, Tensor<1>)>,
     head: Affine<2>,
     classifier: Affine<2>,
@@ -94,7 +94,7 @@ impl EfficientNetLite0 {
     }
 
     fn new(params: &Params) -> ParamResult<Self> {
-        let stem = Affine::new(&params.at("stem"), [STEM, 3, 3, 3])?;
+        let stem = Stem::new(&params.at("stem"), STEM)?;
         let mut blocks = Vec::new();
         let mut inputs = STEM;
         for (index, [kernel, stride, expanded, outputs]) in BLOCKS.into_iter().enumerate() {
@@ -121,7 +121,7 @@ impl EfficientNetLite0 {
         let Some(last) = taps.iter().copied().max() else { return Vec::new() };
         assert!(last < self.blocks.len(), "features: {taps:?} names no block of {}", self.blocks.len());
         let mut outputs: Vec<Option<Tensor<4>>> = Vec::new();
-        let mut x = self.stem(rgb);
+        let mut x = self.stem.forward(rgb);
         for (index, block) in self.blocks.iter().take(last + 1).enumerate() {
             x = run(block, x);
             outputs.push(taps.contains(&index).then(|| x.clone()));
@@ -134,7 +134,7 @@ impl EfficientNetLite0 {
     /// # Panics
     /// If there are no three channels: a shape error, as in any tensor operation.
     pub fn pooled(&self, rgb: Tensor<4>) -> Tensor<2> {
-        let x = self.blocks.iter().fold(self.stem(rgb), |x, block| run(block, x));
+        let x = self.blocks.iter().fold(self.stem.forward(rgb), |x, block| run(block, x));
         let [batch, channels, height, width] = x.dims();
         let (weight, bias) = (beside(&self.head.weight, &x), beside(&self.head.bias, &x));
         let y = weight.unsqueeze::<3>().matmul(x.reshape([batch, channels, height * width]));
@@ -150,18 +150,6 @@ impl EfficientNetLite0 {
         let pooled = self.pooled(rgb);
         let (weight, bias) = (beside(&self.classifier.weight, &pooled), beside(&self.classifier.bias, &pooled));
         pooled.matmul(weight.transpose()) + bias.unsqueeze::<2>()
-    }
-
-    /// `[batch, 3, h, w] -> [batch, 32, ceil(h / 2), ceil(w / 2)]`.
-    fn stem(&self, rgb: Tensor<4>) -> Tensor<4> {
-        // (255 rgb - 127) / 128
-        let x = rgb * (255.0 / 128.0) - 127.0 / 128.0;
-        let [_, _, height, width] = x.dims();
-        // "Same" padding of a 3x3 kernel with stride 2: one pixel behind an even side, one at both ends of an odd one.
-        let [above, left] = [height % 2, width % 2];
-        let x = x.pad((left, 1, above, 1), PadMode::Constant(0.0));
-        let (weight, bias) = (beside(&self.stem.weight, &x), beside(&self.stem.bias, &x));
-        module::conv2d(x, weight, Some(bias), ConvOptions::new([2, 2], [0, 0], [1, 1], 1)).clamp(0.0, CEILING)
     }
 }
 

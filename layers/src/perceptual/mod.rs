@@ -17,6 +17,7 @@ mod efficientnet_lite0;
 mod inception;
 mod lpips;
 mod resize;
+mod stem;
 mod unit;
 
 pub use backbone::Backbone;
