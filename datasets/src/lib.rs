@@ -39,6 +39,9 @@
 //! - Animations: only the first frame of an animated PNG or WebP is read.
 //! - Formats other than PNG, JPEG and WebP; more than 8 bits per channel (16-bit files are rounded to 8).
 //! - Exif blocks behind the image data of a PNG (they are legal but rare): their orientation is not seen.
+//! - Data sources over a network, compressed tars, sparse members of tars.
+//! - Decoding a part of a file, or a JPEG at reduced size: a photo that the loader's cache cannot keep is decoded in full
+//!   for each crop.
 //! - JPEG decoding that equals libjpeg byte for byte: values may differ by a few levels.
 
 #![deny(missing_docs)]

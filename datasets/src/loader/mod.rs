@@ -79,6 +79,13 @@ struct Shared {
 /// One sample's texts; its picture is written straight into the batch.
 type Described = (String, Option<u32>, Option<String>);
 
+impl std::fmt::Debug for Loader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Shared { sources, options, .. } = &*self.shared;
+        f.debug_struct("Loader").field("sources", &sources.len()).field("options", options).finish_non_exhaustive()
+    }
+}
+
 impl Loader {
     /// Opens all sources.
     ///

@@ -9,6 +9,9 @@ const MAX_VALUES: u64 = 1 << 30;
 /// The most batches that may wait.
 const MAX_PREFETCH: usize = 1024;
 
+/// The most threads that decode.
+const MAX_WORKERS: usize = 1024;
+
 /// How batches are made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -50,6 +53,9 @@ impl LoaderOptions {
         }
         if !(1..=MAX_PREFETCH).contains(&self.prefetch) {
             return wrong("prefetch", "1 to 1024 batches", self.prefetch.to_string());
+        }
+        if self.workers > MAX_WORKERS {
+            return wrong("workers", "0 to 1024 threads", self.workers.to_string());
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use crate::error::{DatasetError, Result};
 ///
 /// At most [`crate::LoaderOptions::prefetch`] batches wait, and one more is being computed. Dropping the stream ends its
 /// thread.
+#[derive(Debug)]
 pub struct Stream {
     /// `None` only while dropping.
     batches: Option<Receiver<Result<Batch>>>,

@@ -107,8 +107,11 @@ fn add_pixel(sum: &mut [u64], pixel: &[u8]) {
 }
 
 /// `sum / full` as a share of 65535, rounded; the quotient is at most 1.
+///
+/// The products fit: a block has at most as many pixels as a picture that is trained on, 2^26, and each adds at most
+/// 2^16 to the sum.
 fn share(sum: u64, full: u64) -> u16 {
-    u16::try_from((u128::from(sum) * 65535 + u128::from(full / 2)) / u128::from(full)).unwrap_or(u16::MAX)
+    u16::try_from((sum * 65535 + full / 2) / full).unwrap_or(u16::MAX)
 }
 
 /// The crate's usual preparation, 8 bits throughout.

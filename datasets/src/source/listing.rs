@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::entry::group_of;
 use super::place::Place;
+use super::shards;
 use super::tar_index::{self, Member};
-use super::{group_of, shards};
 use crate::error::{DatasetError, Result};
 use crate::folder::{has_image_extension, image_folder};
 

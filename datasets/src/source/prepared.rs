@@ -2,8 +2,6 @@
 
 use super::fitted::Fitted;
 use super::pyramid::Pyramid;
-use crate::error::Result;
-use crate::raster::Raster;
 
 /// A sample up to the draw of crop, background and mirroring.
 pub(crate) enum Prepared {
@@ -14,14 +12,6 @@ pub(crate) enum Prepared {
 }
 
 impl Prepared {
-    pub(super) fn fit(raster: &Raster, size: u32) -> Result<Fitted> {
-        Fitted::new(raster, size)
-    }
-
-    pub(super) fn build_pyramid(raster: Raster, size: u32, scales: [f64; 2]) -> Pyramid {
-        Pyramid::new(raster, size, scales)
-    }
-
     /// Bytes of memory that it holds.
     pub(crate) fn bytes(&self) -> usize {
         match self {

@@ -79,7 +79,7 @@ pub struct DataSource {
     pub labels: Option<PathBuf>,
     /// The CSV column of integers that becomes the class label, for example `group_id`; an empty field means none.
     ///
-    /// Without a table, a webdataset's `.cls` files give the labels.
+    /// Without it, a webdataset's `.cls` files give the labels.
     pub class_column: Option<String>,
     /// Keeps the samples of this split; everything if absent.
     ///

@@ -26,6 +26,7 @@ pub(super) fn belongs(group: &str, split: &str, holdout: f64) -> Result<bool> {
     }
 }
 
+/// FNV-1a, then a finisher that spreads its upper bits.
 fn hash(text: &str) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     crate::loader::mix(text.bytes().fold(0xcbf2_9ce4_8422_2325, step))

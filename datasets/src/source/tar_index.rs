@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{BufReader, Read as _};
 use std::path::Path;
 
 use tar::{EntryType, Header, PaxExtensions};
@@ -16,6 +16,16 @@ use crate::error::{DatasetError, Result};
 const BLOCK: u64 = 512;
 /// The most bytes that a header extension (a long name, PAX records) may have.
 const MAX_EXTENSION: u64 = 1 << 20;
+
+/// How errors call what GNU tar makes of files with holes.
+const SPARSE: &str = "a sparse member, which is not supported";
+
+/// What header extensions say about the entry after them.
+#[derive(Default)]
+struct Extension {
+    name: Option<Vec<u8>>,
+    bytes: Option<u64>,
+}
 
 /// A regular file inside a tar.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,38 +74,39 @@ struct Walk<'a> {
 impl Walk<'_> {
     /// The next regular file; `None` at the end mark.
     fn next_member(&mut self) -> Result<Option<Member>> {
-        let mut long_name: Option<Vec<u8>> = None;
+        let mut extension = Extension::default();
         while let Some(header) = self.header()? {
-            let bytes = header.entry_size().map_err(|error| self.damaged(error.to_string()))?;
             let kind = header.entry_type();
+            let bytes = header.entry_size().map_err(|error| self.damaged(error.to_string()))?;
             match kind {
                 EntryType::GNULongName => {
-                    let mut name = self.extension(bytes)?;
+                    let mut name = self.content(bytes)?;
                     name.truncate(name.iter().position(|&byte| byte == 0).unwrap_or(name.len()));
-                    long_name = Some(name);
+                    extension.name = Some(name);
+                    continue;
                 }
-                EntryType::XHeader => long_name = self.pax_name(bytes)?.or(long_name),
-                EntryType::GNUSparse => return Err(self.damaged("a sparse member, which is not supported".to_owned())),
-                EntryType::Regular | EntryType::Continuous => {
-                    let name = long_name.unwrap_or_else(|| header.path_bytes().into_owned());
-                    let name = String::from_utf8_lossy(&name);
-                    let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
-                    let offset = self.at;
+                EntryType::XHeader => {
+                    self.read_pax(bytes, &mut extension)?;
+                    continue;
+                }
+                EntryType::GNULongLink | EntryType::XGlobalHeader => {
                     self.skip(bytes)?;
-                    return Ok(Some(Member { name, offset, bytes }));
+                    continue;
                 }
-                // Old archives mark folders by a slash at the end only; those and links hold no bytes that matter.
-                _ => {
-                    self.skip(bytes)?;
-                    let describes_the_next = kind.is_gnu_longlink() || kind.is_pax_global_extensions();
-                    long_name = if describes_the_next { long_name } else { None };
-                }
+                EntryType::GNUSparse => return Err(self.damaged(SPARSE.to_owned())),
+                _ => {}
+            }
+            // What the extensions before it said is about this entry alone.
+            let Extension { name, bytes: stated } = std::mem::take(&mut extension);
+            let (offset, bytes) = (self.at, stated.unwrap_or(bytes));
+            self.skip(bytes)?;
+            if matches!(kind, EntryType::Regular | EntryType::Continuous) {
+                let name = name.unwrap_or_else(|| header.path_bytes().into_owned());
+                let name = String::from_utf8_lossy(&name);
+                return Ok(Some(Member { name: name.strip_prefix("./").unwrap_or(&name).to_owned(), offset, bytes }));
             }
         }
-        match long_name {
-            None => Ok(None),
-            Some(_) => Err(self.damaged("a long name without its file".to_owned())),
-        }
+        Ok(None)
     }
 
     /// The header at the current position, which moves behind it; `None` at the end mark.
@@ -129,60 +140,57 @@ impl Walk<'_> {
         Ok(Some(header))
     }
 
-    /// The content of a header extension.
-    fn extension(&mut self, bytes: u64) -> Result<Vec<u8>> {
+    /// Reads the content of a header extension.
+    fn content(&mut self, bytes: u64) -> Result<Vec<u8>> {
         if bytes > MAX_EXTENSION {
             return Err(self.damaged(format!("a header extension of {bytes} bytes, over the limit of {MAX_EXTENSION}")));
         }
-        let start = self.at;
-        self.skip(bytes)?;
-        let end = std::mem::replace(&mut self.at, start);
-        self.seek(start)?;
+        let (start, end) = (self.at, self.end_of(bytes)?);
         // At most `MAX_EXTENSION`, which fits every `usize`.
         let mut content = vec![0; bytes as usize];
         self.read(&mut content)?;
-        self.at = end;
+        self.at = start + bytes;
         self.seek(end)?;
         Ok(content)
     }
 
-    /// The name in PAX records, if they give one. Their sizes matter only for members too large for a plain header.
-    fn pax_name(&mut self, bytes: u64) -> Result<Option<Vec<u8>>> {
-        let content = self.extension(bytes)?;
-        let mut name = None;
+    /// Takes name and length from PAX records, if they give them.
+    fn read_pax(&mut self, bytes: u64, extension: &mut Extension) -> Result<()> {
+        let content = self.content(bytes)?;
         for record in PaxExtensions::new(&content) {
             let record = record.map_err(|error| self.damaged(error.to_string()))?;
-            match record.key_bytes() {
-                b"path" => name = Some(record.value_bytes().to_vec()),
-                b"size" => return Err(self.damaged("a member of more than 8 GiB, which is not supported".to_owned())),
-                key if key.starts_with(b"GNU.sparse") => {
-                    return Err(self.damaged("a sparse member, which is not supported".to_owned()));
+            match (record.key_bytes(), record.value_bytes()) {
+                (b"path", name) => extension.name = Some(name.to_vec()),
+                (b"size", digits) => {
+                    let size = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+                    extension.bytes = Some(size.ok_or_else(|| self.damaged("a size that is no number".to_owned()))?);
                 }
+                (key, _) if key.starts_with(b"GNU.sparse") => return Err(self.damaged(SPARSE.to_owned())),
                 _ => {}
             }
         }
-        Ok(name)
+        Ok(())
     }
 
-    /// Moves over `bytes` of content, padded to whole blocks, all of which have to be in the file.
+    /// Moves over `bytes` of content.
     fn skip(&mut self, bytes: u64) -> Result<()> {
-        let end = bytes.checked_next_multiple_of(BLOCK).and_then(|padded| self.at.checked_add(padded));
-        match end.filter(|&end| end <= self.length) {
-            Some(end) => self.seek(end),
-            None => Err(self.damaged(format!("a member of {bytes} bytes, more than the file still has"))),
-        }
+        let end = self.end_of(bytes)?;
+        self.seek(end)
     }
 
+    /// Where `bytes` of content, padded to whole blocks, end; all of them have to be in the file.
+    fn end_of(&self, bytes: u64) -> Result<u64> {
+        let end = bytes.checked_next_multiple_of(BLOCK).and_then(|padded| self.at.checked_add(padded));
+        end.filter(|&end| end <= self.length)
+            .ok_or_else(|| self.damaged(format!("{bytes} bytes of content, more than the file still has")))
+    }
+
+    /// Moves to `to`; a short step stays inside the buffer.
     fn seek(&mut self, to: u64) -> Result<()> {
+        // Both are lengths inside a file, which are below `i64::MAX`.
+        let step = to.cast_signed().wrapping_sub(self.at.cast_signed());
         self.at = to;
-        let here = self.file.stream_position().map_err(|error| DatasetError::reading(self.path, error))?;
-        // A short step stays inside the buffer; positions of a file are below `i64::MAX`.
-        let step = i64::try_from(to).ok().zip(i64::try_from(here).ok()).map(|(to, here)| to - here);
-        let moved = match step {
-            Some(step) => self.file.seek_relative(step),
-            None => self.file.seek(SeekFrom::Start(to)).map(drop),
-        };
-        moved.map_err(|error| DatasetError::reading(self.path, error))
+        self.file.seek_relative(step).map_err(|error| DatasetError::reading(self.path, error))
     }
 
     fn read(&mut self, into: &mut [u8]) -> Result<()> {
