@@ -18,10 +18,11 @@ const PANEL: (u32, u32) = (560, 440);
 /// Points of one method: its name, and rate and figure of each point.
 type Series = (&'static str, Vec<(f64, f64)>);
 
-/// One panel: its heading, and what it shows.
+/// One panel: its heading, what it shows, and the corner that curves stay out of.
 struct Panel {
     heading: String,
     series: Vec<Series>,
+    legend: SeriesLabelPosition,
 }
 
 /// The report's points as one SVG picture: PSNR on the left; on the right the first perceptual distance, or SSIM where
@@ -35,10 +36,19 @@ pub fn rate_distortion_svg(report: &Report) -> Result<String, Error> {
         Some(name) => Panel {
             heading: format!("{name}, less is better"),
             series: series(report, &|point| point.mean.perceptual.get(name).copied()),
+            legend: SeriesLabelPosition::UpperRight,
         },
-        None => Panel { heading: "SSIM".to_owned(), series: series(report, &|point| point.mean.ssim) },
+        None => Panel {
+            heading: "SSIM".to_owned(),
+            series: series(report, &|point| point.mean.ssim),
+            legend: SeriesLabelPosition::LowerRight,
+        },
     };
-    let left = Panel { heading: "PSNR in dB".to_owned(), series: series(report, &|point| Some(point.mean.psnr_db)) };
+    let left = Panel {
+        heading: "PSNR in dB".to_owned(),
+        series: series(report, &|point| Some(point.mean.psnr_db)),
+        legend: SeriesLabelPosition::LowerRight,
+    };
     let panels: Vec<Panel> = [left, right].into_iter().filter(|panel| !panel.series.is_empty()).collect();
     if panels.is_empty() {
         return Err(Error::Chart("expected points with a rate and a quality, found none".to_owned()));
@@ -103,7 +113,7 @@ fn draw(area: &Area, panel: &Panel) -> Result<(), String> {
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
+        .position(panel.legend.clone())
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.3))
         .draw()
