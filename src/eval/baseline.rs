@@ -1,4 +1,19 @@
 //! The codecs that a tokenizer is held against.
+//!
+//! Checked on the 24 Kodak pictures against libjpeg-turbo (4:2:0, optimised tables) and libwebp (method 6), mean bits per
+//! pixel and PSNR, theirs then ours:
+//!
+//! | codec | bits per pixel | | PSNR in dB | |
+//! |---|---|---|---|---|
+//! | jpeg 1 | 0.0880 | 0.0859 | 21.475 | 21.47 |
+//! | jpeg 10 | 0.2555 | 0.2515 | 26.672 | 26.66 |
+//! | jpeg 40 | 0.7433 | 0.7386 | 31.422 | 31.42 |
+//! | jpeg 80 | 1.5490 | 1.5439 | 35.370 | 35.35 |
+//! | webp 0 | 0.1026 | 0.1026 | 25.675 | 25.67 |
+//! | webp 50 | 0.6727 | 0.6727 | 33.009 | 33.01 |
+//! | webp 80 | 1.1543 | 1.1543 | 36.184 | 36.18 |
+//!
+//! Our JPEG files are up to 2.4 % smaller: a scan for each channel has Huffman tables of its own.
 
 use std::fmt;
 
