@@ -59,6 +59,30 @@ fn convolutions(criterion: &mut Criterion) {
     );
 }
 
+/// Blocks 1 and 4 of EfficientNet-Lite0 as a perceptual loss sees sixteen pictures of 128x128.
+fn inverted_residuals(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("inverted_residual");
+    for ([inputs, expanded, outputs, kernel, stride], side) in [([16, 96, 24, 3, 2], 64), ([40, 240, 40, 5, 1], 16)] {
+        let block = ops::InvertedResidualGeometry { inputs, expanded, outputs, kernel, stride, expands: true };
+        let (x, weights) = (tensor([16, inputs, side, side]), tensor([block.parameters()]));
+        let size = format!("{inputs} to {outputs} at {side}");
+        let (kernel, reference) = (ops::inverted_residual, ops::inverted_residual_reference);
+        pair(
+            &mut group,
+            &size,
+            || kernel(x.clone(), weights.clone(), block),
+            || reference(x.clone(), weights.clone(), block),
+        );
+        let weights = weights.autodiff();
+        pair(
+            &mut group,
+            &format!("{size}, gradients"),
+            || gradient(&x, |x| kernel(x, weights.clone(), block)),
+            || gradient(&x, |x| reference(x, weights.clone(), block)),
+        );
+    }
+}
+
 fn group_norm(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("group_norm_silu");
     let (x, gamma) = (tensor([1, 128, 256, 256]), tensor([128]));
@@ -155,5 +179,5 @@ fn codes_and_patches(criterion: &mut Criterion) {
     );
 }
 
-criterion_group!(kernels, convolutions, group_norm, transformer, codes_and_patches);
+criterion_group!(kernels, convolutions, inverted_residuals, group_norm, transformer, codes_and_patches);
 criterion_main!(kernels);

@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let tokenizer = default_tokenizer(&device)?;
     let picture = load_picture(path, &Default::default())?;
 
-    let file = encode_picture(&*tokenizer, &picture, Framing::Tile, &device, &mut |_| {})?;
+    let file = encode_picture(&*tokenizer, &picture, Framing::Tile { overlap: 2 }, &device, &mut |_| {})?;
     save_tokens("roundtrip.tsr", &file)?;
     for keep in [4, 16, 64] {
         let decoded = decode_tokens(&*tokenizer, &file, Some(keep), &mut |_| {})?;

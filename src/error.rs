@@ -1,6 +1,7 @@
 //! Errors of what crosses crates.
 
 use tessera_datasets::DatasetError;
+use tessera_layers::checkpoint::CheckpointError;
 use tessera_tokenizers::{LoadError, TokenFileError, TokenizerError};
 
 /// Any error of the library.
@@ -43,4 +44,29 @@ pub enum Error {
         /// Items in the file.
         items: usize,
     },
+    /// A list of baselines that cannot be read.
+    #[error(
+        "expected codecs with qualities such as jpeg:1-20,webp:0-50/10 (jpeg 1 to 100, webp 0 to 100), found \"{found}\""
+    )]
+    Baselines {
+        /// The part that is wrong.
+        found: String,
+    },
+    /// A codec that is compared with could not code a picture.
+    #[error("{codec}: {problem}; leave this baseline out")]
+    Codec {
+        /// The codec.
+        codec: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A network that judges pictures could not be made.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Sets of pictures could not be compared.
+    #[error(transparent)]
+    Distribution(#[from] crate::eval::DistributionError),
+    /// The rate-distortion picture could not be drawn.
+    #[error("the chart could not be drawn: {0}")]
+    Chart(String),
 }

@@ -6,6 +6,8 @@
 //! | picture file to tokens and back | [`encode_picture`], [`decode_tokens`] |
 //! | tensors to tokens and back | the [`Tokenizer`] trait |
 //! | token files | [`tokenizers::token_file`], [`tokenizers::bitstream`] |
+//! | how good is a model? | [`eval`] |
+//! | how alike are pictures, or sets of them? | [`perceptual_net`], [`layers::perceptual`], [`eval`] |
 //! | does this GPU compute right? | [`verify`] |
 //! | the crates themselves | [`datasets`], [`tokenizers`], [`generators`], [`layers`], [`shaders`] |
 //!
@@ -17,7 +19,7 @@
 //! let tokenizer = default_tokenizer(&device)?; // or `from_pretrained("folder or file", &device)?`
 //! let picture = Picture::filled(96, 64, [200, 120, 40])?; // or `load_picture(path, &Default::default())?`
 //!
-//! let file = encode_picture(&*tokenizer, &picture, Framing::Tile, &device, &mut |_| {})?;
+//! let file = encode_picture(&*tokenizer, &picture, Framing::Tile { overlap: 2 }, &device, &mut |_| {})?;
 //! let back = decode_tokens(&*tokenizer, &file, Some(8), &mut |_| {})?; // the first 8 tokens of every tile
 //! assert_eq!((back.width(), back.height()), (96, 64));
 //! # Ok(())
@@ -30,15 +32,19 @@
 
 mod default_model;
 mod error;
+pub mod eval;
 mod memory;
+mod perceptual_model;
 mod pictures;
+mod squares;
 pub mod train;
 pub mod verify;
 
 pub use default_model::default_tokenizer;
 pub use error::Error;
 pub use memory::peak_memory;
-pub use pictures::{Framing, LEAST_SIDE, decode_tokens, encode_picture, framed, model_side};
+pub use perceptual_model::perceptual_net;
+pub use pictures::{Framing, LEAST_SIDE, decode_tokens, default_overlap, encode_picture, framed, model_side};
 
 pub use tessera_datasets as datasets;
 pub use tessera_generators as generators;

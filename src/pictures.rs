@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use tessera_datasets::{Filter, Picture, Preprocess, TileGrid};
-use tessera_tokenizers::{
-    DecodeOptions, Input, PictureInfo, TokenFile, Tokenizer, TokenizerError, TokenizerInfo, Tokens,
-};
+use tessera_tokenizers::{PictureInfo, TokenFile, Tokenizer, TokenizerInfo};
 
 use crate::Error;
+use crate::squares::{at_once, decode_squares, encode_squares};
 
 /// How a picture meets the size that a model works at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,11 +15,12 @@ pub enum Framing {
     /// Resize the shorter edge, Pillow-exact, and cut the square from the middle, as the releases do.
     Resize(Filter),
     /// Cover the picture with tiles at full resolution.
-    Tile,
+    Tile {
+        /// Pixels that neighbouring tiles share, less than half a tile; they are blended there. See [`default_overlap`].
+        overlap: u32,
+    },
 }
 
-/// Pixels that go through a model at once; bounds memory whatever the picture's size.
-const PIXELS_AT_ONCE: usize = 1 << 18;
 /// The side that models of any size are given.
 const FREE_SIDE: usize = 256;
 
@@ -36,6 +36,24 @@ pub fn model_side(info: &TokenizerInfo) -> u32 {
     u32::try_from(side).unwrap_or(u32::MAX)
 }
 
+/// The overlap that the command line gives tiles unless told otherwise: a sixteenth of the tile's side.
+///
+/// Measured with the built-in model on five Kodak pictures, 16 tokens a tile of 32 pixels; the seam is the error's largest
+/// step between columns or rows at any place of the tile, over the median of all places:
+///
+/// | overlap | tokens | PSNR | seam |
+/// |---|---|---|---|
+/// | 0 | 1.00 | 24.05 dB | 2.26 |
+/// | 1 | 1.11 | 24.27 dB | 1.74 |
+/// | 2 | 1.15 | 24.33 dB | 1.73 |
+/// | 4 | 1.38 | 24.41 dB | 1.60 |
+/// | 8 | 1.75 | 24.65 dB | 1.55 |
+///
+/// What is left at 8 are the model's own patches.
+pub fn default_overlap(info: &TokenizerInfo) -> u32 {
+    model_side(info) / 16
+}
+
 /// The picture as the model gets to see it: the resized square, or the whole picture where it is tiled.
 ///
 /// # Errors
@@ -47,7 +65,7 @@ pub fn framed<'a>(picture: &'a Picture, framing: Framing, info: &TokenizerInfo) 
     }
     match framing {
         Framing::Resize(filter) => Ok(Cow::Owned(Preprocess::square(model_side(info), filter).apply(picture)?)),
-        Framing::Tile => Ok(Cow::Borrowed(picture)),
+        Framing::Tile { .. } => Ok(Cow::Borrowed(picture)),
     }
 }
 
@@ -63,25 +81,17 @@ pub fn encode_picture(
     progress: &mut dyn FnMut(usize),
 ) -> Result<TokenFile, Error> {
     let info = tokenizer.info();
-    let side = model_side(info);
     let seen = framed(picture, framing, info)?;
-    let (tiles, tile) = match framing {
-        Framing::Resize(_) => (vec![seen.into_owned()], None),
-        Framing::Tile => (TileGrid::new(seen.width(), seen.height(), side)?.split(&seen)?, Some(side)),
+    let (width, height, side) = (picture.width(), picture.height(), model_side(info));
+    let (squares, about) = match framing {
+        Framing::Resize(_) => (vec![seen.into_owned()], PictureInfo::whole(width, height)),
+        Framing::Tile { overlap } => {
+            let squares = TileGrid::overlapping(width, height, side, overlap)?.split(&seen)?;
+            (squares, PictureInfo::tiled(width, height, side, overlap))
+        }
     };
-    let mut ids = Vec::new();
-    let mut layout = info.layout.clone();
-    let mut done = 0;
-    for tiles in tiles.chunks(at_once(info)) {
-        let tokens = tokenizer.encode(&Input::Images(to_tensor(tiles, side, device)))?;
-        layout = tokens.layout().clone();
-        ids.extend_from_slice(tokens.ids());
-        done += tiles.len();
-        progress(done);
-    }
-    let tokens =
-        Tokens::new(ids, tiles.len(), layout, info.vocab.clone(), info.fingerprint).map_err(TokenizerError::from)?;
-    Ok(TokenFile::new(tokens).with_picture(PictureInfo { width: picture.width(), height: picture.height(), tile }))
+    let tokens = encode_squares(tokenizer, &squares, at_once(info), device, progress)?;
+    Ok(TokenFile::new(tokens).with_picture(about))
 }
 
 /// Decodes the picture of a token file, from the first `keep` tokens of every tile where given. `progress` hears how
@@ -96,61 +106,20 @@ pub fn decode_tokens(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Picture, Error> {
     let grid = match &file.picture {
-        Some(PictureInfo { width, height, tile: Some(tile) }) => Some(TileGrid::new(*width, *height, *tile)?),
+        Some(PictureInfo { width, height, tile: Some(tile), overlap }) => {
+            Some(TileGrid::overlapping(*width, *height, *tile, *overlap)?)
+        }
         _ => None,
     };
     let (tiles, items) = (grid.map_or(1, |grid| grid.len()), file.tokens.batch());
     if tiles != items {
         return Err(Error::TileCount { tiles, items });
     }
-    let lengths = file.tokens.prefix_lengths();
-    let is_empty = |item: usize| lengths.as_ref().is_some_and(|lengths| lengths.get(item) == Some(&0));
-    if (0..items).all(is_empty) {
-        return Err(Error::NothingLeft);
-    }
-    let mut options = DecodeOptions::default();
-    options.keep = keep;
-    let mut pictures = Vec::with_capacity(items);
-    let step = at_once(tokenizer.info());
-    let side = grid.map_or_else(|| model_side(tokenizer.info()), |grid| grid.tile());
-    while pictures.len() < items {
-        let start = pictures.len();
-        let count = (start..items).take(step).take_while(|&item| !is_empty(item)).count();
-        if count == 0 {
-            pictures.push(Picture::filled(side, side, [128; 3])?);
-            continue;
-        }
-        let part = file.tokens.items(start, count).map_err(TokenizerError::from)?;
-        let images = tokenizer.decode(&part, &options)?.into_images().ok_or(Error::NoPictures)?;
-        pictures.extend(to_pictures(images)?);
-        progress(pictures.len());
-    }
+    let info = tokenizer.info();
+    let side = grid.map_or_else(|| model_side(info), |grid| grid.tile());
+    let mut squares = decode_squares(tokenizer, &file.tokens, keep, side, at_once(info), progress)?;
     match grid {
-        Some(grid) => Ok(grid.stitch(&pictures)?),
-        None => pictures.pop().ok_or(Error::NothingLeft),
+        Some(grid) => Ok(grid.stitch(&squares)?),
+        None => squares.pop().ok_or(Error::NothingLeft),
     }
-}
-
-/// How many squares go through the model at once.
-fn at_once(info: &TokenizerInfo) -> usize {
-    let side = usize::try_from(model_side(info)).unwrap_or(usize::MAX);
-    (PIXELS_AT_ONCE / side.saturating_mul(side).max(1)).max(1)
-}
-
-/// Pictures of one size as `[batch, 3, side, side]` in 0..=1.
-fn to_tensor(pictures: &[Picture], side: u32, device: &Device) -> Tensor<4> {
-    let side = usize::try_from(side).unwrap_or(usize::MAX);
-    let values: Vec<f32> = pictures.iter().flat_map(Picture::to_planar_f32).collect();
-    Tensor::from_data(TensorData::new(values, [pictures.len(), 3, side, side]), device)
-}
-
-/// `[batch, 3, height, width]` as pictures: clamped to 0..=1 and rounded to 8 bits.
-fn to_pictures(images: Tensor<4>) -> Result<Vec<Picture>, Error> {
-    let [_, _, height, width] = images.dims();
-    let values: Vec<f32> = images.into_data().iter().collect();
-    let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-    values
-        .chunks_exact((3 * height * width).max(1))
-        .map(|values| Ok(Picture::from_planar_f32(values, side(height), side(width))?))
-        .collect()
 }

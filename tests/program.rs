@@ -12,7 +12,7 @@ fn json(text: &str) -> Value {
 
 #[test]
 fn every_command_explains_itself() {
-    for verb in ["encode", "decode", "reconstruct", "inspect", "verify", "devices"] {
+    for verb in ["encode", "decode", "reconstruct", "eval", "inspect", "verify", "devices"] {
         let help = printed(tessera().args([verb, "--help"]));
         assert!(help.contains("--device") && help.contains("--json"), "{verb}: {help}");
     }
@@ -135,7 +135,7 @@ fn a_tile_without_tokens_is_grey_and_those_after_it_are_not() {
     let tokenizer = from_pretrained(&tiny_model().to_string_lossy(), &device).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let photo = load_picture(picture(folder.path(), "picture.png", 48, 16), &Default::default()).unwrap();
-    let mut file = encode_picture(&*tokenizer, &photo, Framing::Tile, &device, &mut |_| {}).unwrap();
+    let mut file = encode_picture(&*tokenizer, &photo, Framing::Tile { overlap: 0 }, &device, &mut |_| {}).unwrap();
     let whole = decode_tokens(&*tokenizer, &file, None, &mut |_| {}).unwrap();
     file.tokens = file.tokens.with_kept((0..30).map(|at| !(10..20).contains(&at)).collect()).unwrap();
     let holed = decode_tokens(&*tokenizer, &file, None, &mut |_| {}).unwrap();

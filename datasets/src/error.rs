@@ -192,6 +192,16 @@ pub enum DatasetError {
         /// Top edge of the window.
         top: u32,
     },
+    /// Tiles that share half their side or more.
+    #[error(
+        "expected tiles that overlap by less than half their side of {tile} pixels, found an overlap of {overlap}; choose a smaller one"
+    )]
+    Overlap {
+        /// Pixels that neighbouring tiles would share.
+        overlap: u32,
+        /// Side of a tile.
+        tile: u32,
+    },
     /// The number of tiles does not belong to the grid.
     #[error("expected {expected} tiles for this grid, found {found}; pass every tile once, row by row")]
     TileCount {

@@ -1,5 +1,7 @@
 //! [`TileGrid`]: a picture of any size as square tiles, and back.
 
+mod stitch;
+
 use crate::error::{DatasetError, Result};
 use crate::picture::{Picture, check_sides, checked_pixels};
 
@@ -7,25 +9,40 @@ use crate::picture::{Picture, check_sides, checked_pixels};
 ///
 /// Tiles at the right and lower edge are filled up by repeating the picture's last column and row; [`TileGrid::stitch`]
 /// cuts that off again, so that splitting and stitching gives the picture back unchanged.
+///
+/// Neighbouring tiles may share `overlap` columns or rows. Stitching fades from one tile to the other there, so that
+/// tiles which were changed on their own (encoded and decoded, say) show no seam; tiles that agree are not changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TileGrid {
     width: u32,
     height: u32,
     tile: u32,
+    overlap: u32,
 }
 
 impl TileGrid {
-    /// The grid for pictures of `width` x `height` and tiles of `tile` x `tile` pixels.
+    /// The grid for pictures of `width` x `height` and tiles of `tile` x `tile` pixels that lie side by side.
     ///
     /// # Errors
     /// [`DatasetError::Zero`] for a zero argument, [`DatasetError::TooLarge`] if all tiles together (padding included)
     /// have more than [`crate::MAX_PIXELS`] pixels.
     pub fn new(width: u32, height: u32, tile: u32) -> Result<Self> {
+        Self::overlapping(width, height, tile, 0)
+    }
+
+    /// The same with tiles that share `overlap` columns or rows with each neighbour.
+    ///
+    /// # Errors
+    /// As [`TileGrid::new`]; [`DatasetError::Overlap`] for an overlap of half a tile or more.
+    pub fn overlapping(width: u32, height: u32, tile: u32, overlap: u32) -> Result<Self> {
         check_sides(width, height)?;
         if tile == 0 {
             return Err(DatasetError::Zero { what: "a tile side" });
         }
-        let grid = Self { width, height, tile };
+        if overlap >= tile.div_ceil(2) {
+            return Err(DatasetError::Overlap { overlap, tile });
+        }
+        let grid = Self { width, height, tile, overlap };
         let side = |tiles: u32| u64::from(tiles) * u64::from(tile);
         let (padded_width, padded_height) = (side(grid.columns()), side(grid.rows()));
         let too_large = || DatasetError::TooLarge {
@@ -56,14 +73,29 @@ impl TileGrid {
         self.tile
     }
 
+    /// Columns or rows of pixels that neighbouring tiles share.
+    pub fn overlap(&self) -> u32 {
+        self.overlap
+    }
+
+    /// Pixels from the edge of a tile to the same edge of its neighbour: `tile - overlap`.
+    pub fn step(&self) -> u32 {
+        self.tile - self.overlap
+    }
+
     /// Tiles in one row.
     pub fn columns(&self) -> u32 {
-        self.width.div_ceil(self.tile)
+        self.along(self.width)
     }
 
     /// Rows of tiles.
     pub fn rows(&self) -> u32 {
-        self.height.div_ceil(self.tile)
+        self.along(self.height)
+    }
+
+    /// Tiles that cover `side` pixels: the fewest whose last one reaches the end.
+    fn along(&self, side: u32) -> u32 {
+        side.saturating_sub(self.tile).div_ceil(self.step()) + 1
     }
 
     /// Number of tiles, at least 1.
@@ -74,9 +106,8 @@ impl TileGrid {
 
     /// Upper left corners (column, row) of all tiles in the picture, in tile order.
     pub fn origins(&self) -> impl Iterator<Item = (u32, u32)> {
-        let Self { tile, .. } = *self;
-        let columns = self.columns();
-        (0..self.rows()).flat_map(move |y| (0..columns).map(move |x| (x * tile, y * tile)))
+        let (step, columns) = (self.step(), self.columns());
+        (0..self.rows()).flat_map(move |y| (0..columns).map(move |x| (x * step, y * step)))
     }
 
     /// Cuts a picture of the grid's size into [`TileGrid::len`] pictures of `tile` x `tile`.
@@ -105,28 +136,6 @@ impl TileGrid {
             rgb.extend_from_within(last_row.clone());
         }
         Picture::from_parts(self.tile, self.tile, rgb)
-    }
-
-    /// Puts [`TileGrid::len`] tiles together again and cuts the padding off; the inverse of [`TileGrid::split`].
-    ///
-    /// # Errors
-    /// [`DatasetError::TileCount`] for a wrong number of tiles, [`DatasetError::SizeMismatch`] if one is not
-    /// `tile` x `tile`.
-    pub fn stitch(&self, tiles: &[Picture]) -> Result<Picture> {
-        if tiles.len() != self.len() {
-            return Err(DatasetError::TileCount { expected: self.len(), found: tiles.len() });
-        }
-        tiles.iter().try_for_each(|tile| expect_size(tile, self.tile, self.tile))?;
-        let mut rgb = vec![0; self.width as usize * self.height as usize * 3];
-        let stride = self.width as usize * 3;
-        for ((left, top), tile) in self.origins().zip(tiles) {
-            let targets = rgb.chunks_exact_mut(stride).skip(top as usize);
-            for (target, source) in targets.zip(tile.rgb().chunks_exact(tile.stride())) {
-                // `zip` ends at the shorter one: what lies beyond the picture is dropped.
-                target.iter_mut().skip(left as usize * 3).zip(source).for_each(|(to, from)| *to = *from);
-            }
-        }
-        Picture::new(self.width, self.height, rgb)
     }
 }
 

@@ -62,6 +62,33 @@ fn other_pictures_and_tile_counts_are_refused() {
     assert!(matches!(error, DatasetError::TileCount { expected: 6, found: 5 }), "{error}");
 }
 
+#[test]
+fn overlapping_tiles_share_columns_and_rows() {
+    let picture = procedural(20, 7);
+    let grid = TileGrid::overlapping(20, 7, 8, 3).unwrap();
+    assert_eq!((grid.step(), grid.columns(), grid.rows()), (5, 4, 1));
+    assert_eq!(grid.origins().collect::<Vec<_>>(), [(0, 0), (5, 0), (10, 0), (15, 0)]);
+    let tiles = grid.split(&picture).unwrap();
+    for y in 0..7 {
+        for x in 0..3 {
+            assert_eq!(tiles[0].pixel(5 + x, y), tiles[1].pixel(x, y));
+        }
+    }
+    // One more column of pixels needs one more column of tiles.
+    assert_eq!(TileGrid::overlapping(23, 7, 8, 3).unwrap().columns(), 4);
+    assert_eq!(TileGrid::overlapping(24, 7, 8, 3).unwrap().columns(), 5);
+    assert_eq!(TileGrid::overlapping(10, 7, 4, 0).unwrap(), TileGrid::new(10, 7, 4).unwrap());
+}
+
+#[test]
+fn an_overlap_of_half_a_tile_is_refused() {
+    for (tile, overlap) in [(1, 1), (2, 1), (8, 4), (9, 5), (8, u32::MAX), (u32::MAX, 1 << 31)] {
+        let error = TileGrid::overlapping(30, 30, tile, overlap).unwrap_err();
+        assert!(matches!(error, DatasetError::Overlap { .. }), "{tile} {overlap}: {error}");
+    }
+    assert!(TileGrid::overlapping(30, 30, 9, 4).is_ok());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -71,6 +98,17 @@ proptest! {
         let grid = TileGrid::new(width, height, tile).unwrap();
         let tiles = grid.split(&picture).unwrap();
         prop_assert!(tiles.iter().all(|it| it.width() == tile && it.height() == tile));
+        prop_assert_eq!(grid.stitch(&tiles).unwrap(), picture);
+    }
+
+    #[test]
+    fn stitching_undoes_splitting_for_any_overlap(
+        width in 1u32..60, height in 1u32..60, tile in 1u32..24, share in 0u32..24,
+    ) {
+        let picture = procedural(width, height);
+        let grid = TileGrid::overlapping(width, height, tile, share % tile.div_ceil(2)).unwrap();
+        let tiles = grid.split(&picture).unwrap();
+        prop_assert_eq!(tiles.len(), grid.len());
         prop_assert_eq!(grid.stitch(&tiles).unwrap(), picture);
     }
 }

@@ -26,6 +26,7 @@ mod init;
 mod layer_norm;
 mod linear;
 pub mod params;
+pub mod perceptual;
 pub mod trace;
 mod vit_block;
 

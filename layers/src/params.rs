@@ -123,6 +123,11 @@ impl<'a> Params<'a> {
         matches!(self.source.origin, Origin::Seed(..))
     }
 
+    /// Whether names and shapes are only listed: the module that is made will not be run.
+    pub fn is_listing(&self) -> bool {
+        matches!(self.source.origin, Origin::Listing)
+    }
+
     fn full(&self, name: impl std::fmt::Display) -> String {
         match self.prefix.as_str() {
             "" => name.to_string(),

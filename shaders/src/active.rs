@@ -22,6 +22,8 @@ pub enum Kernel {
     Conv3x3,
     /// Exact GELU (CPU only).
     Gelu,
+    /// Inverted residual block with frozen weights (CPU only).
+    InvertedResidual,
     /// Layer normalisation (CPU only).
     LayerNorm,
     /// Fully connected layer (CPU only).
@@ -32,10 +34,11 @@ pub enum Kernel {
 
 impl Kernel {
     /// Every kernel, in the order of their names.
-    pub const ALL: [Kernel; 8] = [
+    pub const ALL: [Kernel; 9] = [
         Kernel::Conv3x3,
         Kernel::Gelu,
         Kernel::GroupNormSilu,
+        Kernel::InvertedResidual,
         Kernel::LayerNorm,
         Kernel::Linear,
         Kernel::NearestCode,
@@ -51,6 +54,7 @@ impl Kernel {
             Kernel::GroupNormSilu => "group_norm_silu",
             Kernel::Conv3x3 => "conv3x3",
             Kernel::Gelu => "gelu",
+            Kernel::InvertedResidual => "inverted_residual",
             Kernel::LayerNorm => "layer_norm",
             Kernel::Linear => "linear",
             Kernel::PackedAttention => "packed_attention",

@@ -6,6 +6,7 @@
 //! | [`patchify`] / [`unpatchify`] | picture to patch vectors and back, each the other's gradient | [`patchify_reference`] / [`unpatchify_reference`] |
 //! | [`conv3x3`] / [`conv3x3_doubled`] | 3x3 convolution, of the picture or of its enlargement by two (CPU only) | [`conv3x3_reference`] / [`conv3x3_doubled_reference`] |
 //! | [`gelu`] | exact GELU (CPU only) | [`gelu_reference`] |
+//! | [`inverted_residual`] | MobileNet's block with frozen weights (CPU only) | [`inverted_residual_reference`] |
 //! | [`layer_norm`] | layer normalisation (CPU only) | [`layer_norm_reference`] |
 //! | [`linear`] | fully connected layer (CPU only) | [`linear_reference`] |
 //! | [`packed_attention`] | self-attention on a packed projection (CPU only) | [`packed_attention_reference`] |
@@ -36,6 +37,7 @@ pub mod device;
 mod flex;
 mod gelu;
 mod group_norm_silu;
+mod inverted_residual;
 mod launch;
 mod layer_norm;
 mod linear;
@@ -47,8 +49,10 @@ pub mod templates;
 pub use active::{Kernel, KernelState, kernel_status};
 
 pub use conv3x3::{Conv3x3Ops, conv3x3, conv3x3_doubled, conv3x3_doubled_reference, conv3x3_reference};
+pub use cpu::inverted_residual::InvertedResidualGeometry;
 pub use gelu::{GeluOps, gelu, gelu_reference};
 pub use group_norm_silu::{GroupNormSiluOps, group_norm_silu, group_norm_silu_reference};
+pub use inverted_residual::{InvertedResidualOps, inverted_residual, inverted_residual_reference};
 pub use layer_norm::{LayerNormOps, layer_norm, layer_norm_reference};
 pub use linear::{LinearOps, linear, linear_reference};
 pub use nearest_code::{MAX_CODE_DIM, NearestCodeOps, nearest_code, nearest_code_reference};

@@ -64,6 +64,10 @@ pub struct PictureOptions {
     /// Encode tile by tile at full resolution, instead of resizing the picture to the model's size.
     #[arg(long)]
     pub tile: bool,
+    /// Pixels that neighbouring tiles share, less than half a tile; they are blended there. By default a sixteenth of
+    /// the model's size; 0 puts tiles side by side.
+    #[arg(long, value_name = "PIXELS", requires = "tile")]
+    pub overlap: Option<u32>,
     /// Filter for resizing; the model's own where absent.
     #[arg(long, conflicts_with = "tile")]
     pub resize: Option<FilterName>,
@@ -85,7 +89,8 @@ impl PictureOptions {
     /// How the picture meets the model's size.
     pub fn framing(&self, tokenizer: &dyn Tokenizer) -> tessera::Framing {
         if self.tile {
-            return tessera::Framing::Tile;
+            let overlap = self.overlap.unwrap_or_else(|| tessera::default_overlap(tokenizer.info()));
+            return tessera::Framing::Tile { overlap };
         }
         tessera::Framing::Resize(match (self.resize, tokenizer.info().resize) {
             (Some(FilterName::Bilinear), _) | (None, ResizeFilter::Bilinear) => Filter::Bilinear,

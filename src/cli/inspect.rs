@@ -101,7 +101,11 @@ fn tokens(path: &Path) -> Result<Done> {
             let tile = picture
                 .tile
                 .map_or("resized to the model's size".to_owned(), |tile| format!("in tiles of {tile} pixels"));
-            format!("{}x{} pixels, {tile}", picture.width, picture.height)
+            let shared = match picture.overlap {
+                0 => String::new(),
+                overlap => format!(" that share {overlap}"),
+            };
+            format!("{}x{} pixels, {tile}{shared}", picture.width, picture.height)
         },
     );
     let length = std::fs::metadata(path).map(|metadata| metadata.len()).unwrap_or(0);

@@ -1,11 +1,14 @@
 //! The `tessera` program: one file for each subcommand.
 
 mod common;
+mod counts;
 mod decode;
 mod devices;
 mod encode;
+mod eval;
 mod inputs;
 mod inspect;
+mod judges;
 mod output;
 mod reconstruct;
 mod train;
@@ -43,6 +46,8 @@ enum Command {
     Decode(decode::Arguments),
     /// One picture of the original and its reconstructions at several token counts.
     Reconstruct(reconstruct::Arguments),
+    /// Quality, rate and codebook usage over a set of pictures, beside JPEG and WebP.
+    Eval(eval::Arguments),
     /// Trains a tokenizer.
     Train(Box<train::Arguments>),
     /// What a model, weight file or token file holds; writes random models too.
@@ -60,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Encode(arguments) => encode::run(arguments, &common),
         Command::Decode(arguments) => decode::run(arguments, &common),
         Command::Reconstruct(arguments) => reconstruct::run(arguments, &common),
+        Command::Eval(arguments) => eval::run(arguments, &common),
         Command::Train(arguments) => train::run(arguments, &common),
         Command::Inspect(arguments) => inspect::run(arguments, &common),
         Command::Verify(arguments) => verify::run(arguments, &common),

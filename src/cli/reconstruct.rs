@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 use tessera::datasets::{Sheet, psnr, save_png};
-use tessera::tokenizers::TokenizerInfo;
 
 use super::common::{Common, PictureOptions};
+use super::counts::counts;
 use super::inputs::read_picture;
 use super::output::{Done, bytes, table};
 
@@ -100,26 +100,4 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         quiet: quiet.join("\n"),
         passed: true,
     })
-}
-
-/// The token counts to decode, checked, in the order given.
-fn counts(wanted: &[usize], info: &TokenizerInfo, all: usize) -> Result<Vec<usize>> {
-    if !info.prefix_decodes {
-        ensure!(
-            wanted.iter().all(|&count| count == all),
-            "--tokens: {} decodes all of its {all} tokens only",
-            info.architecture
-        );
-        return Ok(vec![all]);
-    }
-    if wanted.is_empty() {
-        let mut counts: Vec<usize> =
-            std::iter::successors(Some(all), |&count| Some(count / 2)).take_while(|&count| count > 0).take(7).collect();
-        counts.reverse();
-        return Ok(counts);
-    }
-    for &count in wanted {
-        ensure!((1..=all).contains(&count), "--tokens: expected numbers from 1 to {all}, found {count}");
-    }
-    Ok(wanted.to_vec())
 }

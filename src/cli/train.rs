@@ -95,7 +95,11 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     );
     if let Some(validation) = &summary.validation {
         let psnr: Vec<String> = validation.psnr.iter().map(|(tokens, psnr)| format!("{psnr:.2} at {tokens}")).collect();
-        text += &format!("validation PSNR in dB: {} tokens; {:.1} % of the codebook used\n", psnr.join(", "), 100.0 * validation.usage);
+        text += &format!(
+            "validation PSNR in dB: {} tokens; {:.1} % of the codebook used\n",
+            psnr.join(", "),
+            100.0 * validation.usage
+        );
     }
     for (key, reason) in &summary.skipped {
         text += &format!("skipped {key}: {reason}\n");
@@ -141,7 +145,12 @@ fn tell(event: &Event<'_>, bar: &ProgressBar, say: &impl Fn(String)) {
         }
         Event::Line(Line::Validation(line)) => {
             let psnr: Vec<String> = line.psnr.iter().map(|(tokens, psnr)| format!("{tokens}: {psnr:.2}")).collect();
-            say(format!("step {:>6}  validation PSNR  {}  codes {:.1} %", line.step, psnr.join("  "), 100.0 * line.usage));
+            say(format!(
+                "step {:>6}  validation PSNR  {}  codes {:.1} %",
+                line.step,
+                psnr.join("  "),
+                100.0 * line.usage
+            ));
         }
         Event::Checkpoint(path) => say(format!("checkpoint {}", path.display())),
     }

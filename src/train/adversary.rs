@@ -24,7 +24,8 @@ impl Adversary {
     /// # Errors
     /// [`TrainError`] if its width does not fit.
     pub fn new(loss: &LossConfig, optimizer: &OptimizerConfig, seed: u64, device: &Device) -> Result<Self, TrainError> {
-        let config = DiscriminatorConfig { hidden_channels: loss.discriminator_width, ..DiscriminatorConfig::default() };
+        let config =
+            DiscriminatorConfig { hidden_channels: loss.discriminator_width, ..DiscriminatorConfig::default() };
         config.check().map_err(LoadError::from)?;
         let source = ParamSource::seeded(seed, device);
         let discriminator = Discriminator::new(&source.root(), &config)?;

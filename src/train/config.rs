@@ -315,7 +315,9 @@ fn parse_source(text: &str) -> Result<DataSource, String> {
     struct Line {
         source: DataSource,
     }
-    toml::from_str::<Line>(&format!("source = {text}")).map(|line| line.source).map_err(|error| error.message().to_owned())
+    toml::from_str::<Line>(&format!("source = {text}"))
+        .map(|line| line.source)
+        .map_err(|error| error.message().to_owned())
 }
 
 impl TrainConfig {

@@ -41,7 +41,9 @@ impl Ema {
 
     /// Takes rows of the matrix `name` as they stand in the module: codes that were moved elsewhere have no past there.
     pub fn adopt_rows<M: Module>(&mut self, module: &M, parameters: &Parameters, name: &str, rows: &[usize]) {
-        let (Some(mean), Some(current)) = (self.values.get(name), parameters.values(module).remove(name)) else { return };
+        let (Some(mean), Some(current)) = (self.values.get(name), parameters.values(module).remove(name)) else {
+            return;
+        };
         let (Some(width), device) = (parameters.row_length(name), mean.device()) else { return };
         let mut values: Vec<f32> = mean.clone().into_data().iter().collect();
         let current: Vec<f32> = current.into_data().iter().collect();

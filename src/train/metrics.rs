@@ -106,7 +106,8 @@ impl Metrics {
     /// # Errors
     /// [`TrainError::Io`] if the file cannot be written.
     pub fn push(&mut self, line: Line) -> Result<(), TrainError> {
-        let mut file = fs::OpenOptions::new().append(true).create(true).open(&self.path).map_err(|e| io(&self.path, e))?;
+        let mut file =
+            fs::OpenOptions::new().append(true).create(true).open(&self.path).map_err(|e| io(&self.path, e))?;
         file.write_all(&encode(&line)?).map_err(|error| io(&self.path, error))?;
         self.lines.push(line);
         Ok(())

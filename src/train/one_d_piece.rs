@@ -52,8 +52,9 @@ impl OneDPieceObjective {
             let (legacy, pixels) = (architecture.is_legacy, architecture.finetune_decoder);
             return Err(TrainError::Invalid {
                 key: "loss.stage",
-                expected: "single for is_legacy false, proxy for is_legacy true without finetune_decoder, decoder with it"
-                    .to_owned(),
+                expected:
+                    "single for is_legacy false, proxy for is_legacy true without finetune_decoder, decoder with it"
+                        .to_owned(),
                 found: format!("{stage:?} for is_legacy {legacy}, finetune_decoder {pixels}"),
             });
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::Module;
-use burn::optim::{AdaptiveMomentumState, AdamW, AdamWConfig, AdamWState, Optimizer as _};
+use burn::optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, Optimizer as _};
 use burn::tensor::{Device, Tensor, TensorData};
 use tessera_layers::checkpoint::{CheckpointError, NamedTensor, Weights};
 

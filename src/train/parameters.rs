@@ -42,11 +42,7 @@ impl Parameters {
     }
 
     /// As [`Parameters::map`], onto the device without autodiff.
-    pub fn map_plain<M: Module>(
-        &self,
-        module: M,
-        change: impl FnMut(&ParamSpec, Tensor<1>) -> Option<Tensor<1>>,
-    ) -> M {
+    pub fn map_plain<M: Module>(&self, module: M, change: impl FnMut(&ParamSpec, Tensor<1>) -> Option<Tensor<1>>) -> M {
         module.map(&mut Mapper { specs: &self.specs, change, is_plain: true })
     }
 

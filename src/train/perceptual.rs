@@ -1,20 +1,24 @@
 //! The perceptual term.
 
 use burn::tensor::{Device, Tensor};
+use tessera_layers::perceptual::Effd;
 
 use super::TrainError;
 
 /// The distance effd as a loss.
-pub struct Perceptual {}
+pub struct Perceptual(Effd);
 
 impl Perceptual {
-    /// The network that ships with tessera.
-    pub fn new(_device: &Device) -> Result<Self, TrainError> {
-        Err(TrainError::Report("not merged yet".to_owned()))
+    /// The network that ships with tessera; `device` has no autodiff, since the network does not learn.
+    ///
+    /// # Errors
+    /// [`TrainError::Load`] if the device cannot hold it.
+    pub fn new(device: &Device) -> Result<Self, TrainError> {
+        Ok(Self(Effd::training(crate::perceptual_net(device)?)))
     }
 
-    /// Mean distance of two batches.
-    pub fn loss(&self, image: Tensor<4>, _target: Tensor<4>) -> Tensor<1> {
-        image.mean()
+    /// Mean distance between reconstructions and pictures, both `[batch, 3, side, side]`.
+    pub fn loss(&self, images: Tensor<4>, targets: Tensor<4>) -> Tensor<1> {
+        self.0.loss(images, targets).mean()
     }
 }

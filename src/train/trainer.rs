@@ -301,7 +301,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             if weights.perceptual_weight > 0.0 && self.step >= weights.perceptual_from {
                 let net = match &mut self.perceptual {
                     Some(net) => net,
-                    empty => empty.insert(Perceptual::new(&self.device.clone().autodiff())?),
+                    empty => empty.insert(Perceptual::new(self.device)?),
                 };
                 let distance = net.loss(image.clone(), images);
                 total = total + distance.clone().mul_scalar(weights.perceptual_weight);

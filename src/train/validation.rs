@@ -65,7 +65,12 @@ impl Validation {
     ///
     /// # Errors
     /// [`TrainError::Data`] if nothing can be drawn.
-    pub fn sheet<O: Objective>(&self, objective: &O, network: &O::Network, count: usize) -> Result<Picture, TrainError> {
+    pub fn sheet<O: Objective>(
+        &self,
+        objective: &O,
+        network: &O::Network,
+        count: usize,
+    ) -> Result<Picture, TrainError> {
         let pictures: Vec<Picture> = self.pictures.iter().take(count).cloned().collect();
         let ids = objective.encode(network, to_tensor(&pictures, &self.device));
         let counts = token_counts(objective.tokens());
@@ -93,9 +98,8 @@ impl Validation {
 
 /// Powers of two, and all tokens.
 pub fn token_counts(all: usize) -> Vec<usize> {
-    let mut counts: Vec<usize> = std::iter::successors(Some(1_usize), |count| count.checked_mul(2))
-        .take_while(|count| *count < all)
-        .collect();
+    let mut counts: Vec<usize> =
+        std::iter::successors(Some(1_usize), |count| count.checked_mul(2)).take_while(|count| *count < all).collect();
     counts.push(all);
     counts
 }

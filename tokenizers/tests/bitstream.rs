@@ -31,7 +31,7 @@ fn golden_file() -> TokenFile {
     let fingerprint = Fingerprint(std::array::from_fn(|at| at as u8));
     let ids = vec![1, 2, 3, 0, 4, 0, 1, 0];
     let tokens = Tokens::new(ids, 2, ordered(4), vec![5], fingerprint).unwrap().prefix(3).unwrap();
-    TokenFile::new(tokens).with_picture(PictureInfo { width: 40, height: 20, tile: Some(20) })
+    TokenFile::new(tokens).with_picture(PictureInfo::tiled(40, 20, 20, 0))
 }
 
 fn ordered(len: u32) -> TokenLayout {
@@ -114,15 +114,22 @@ fn every_layout_depth_vocabulary_and_mask_comes_back() {
 
 #[test]
 fn the_picture_comes_back() {
-    let sizes = [(1, 640, 480, None), (6, 700, 500, Some(256)), (1, u32::MAX, 1, Some(u32::MAX))];
-    for (items, width, height, tile) in sizes {
-        let picture = PictureInfo { width, height, tile };
+    let sizes = [
+        (1, PictureInfo::whole(640, 480)),
+        (6, PictureInfo::tiled(700, 500, 256, 0)),
+        (15, PictureInfo::tiled(700, 500, 256, 127)),
+        (1, PictureInfo::tiled(u32::MAX, 1, u32::MAX, 0)),
+        (1, PictureInfo::tiled(u32::MAX, 1, u32::MAX, (1 << 31) - 1)),
+    ];
+    for (items, picture) in sizes {
         let file = TokenFile::new(tokens(items, ordered(8), &[100])).with_picture(picture);
         assert_eq!(read_tsr(&write_tsr(&file).unwrap(), false).unwrap().picture, Some(picture));
         assert_eq!(read_safetensors(&write_safetensors(&file).unwrap()).unwrap(), file);
     }
-    let tiled = PictureInfo { width: 700, height: 500, tile: Some(256) };
+    let tiled = PictureInfo::tiled(700, 500, 256, 0);
     assert_eq!((tiled.columns(), tiled.rows(), tiled.tiles()), (3, 2, 6));
+    let tiled = PictureInfo::tiled(700, 500, 256, 32);
+    assert_eq!((tiled.columns(), tiled.rows(), tiled.tiles()), (3, 3, 9));
 }
 
 #[test]
@@ -138,7 +145,7 @@ fn the_bytes_of_the_written_specification_stay_as_they_are() {
 
 #[test]
 fn a_one_d_piece_picture_of_256_tokens_takes_384_bytes_and_a_header() {
-    let picture = PictureInfo { width: 256, height: 256, tile: None };
+    let picture = PictureInfo::whole(256, 256);
     let file = TokenFile::new(tokens(1, ordered(256), &[4096])).with_picture(picture);
     let bytes = write_tsr(&file).unwrap();
     let header = header_bytes(&bytes).unwrap();
@@ -250,7 +257,7 @@ fn each_kind_of_damage_has_its_error() {
     };
     use TokenFileError as E;
     assert!(matches!(changed(&|b| b[0] = b'T'), E::NotTsr { .. }));
-    assert!(matches!(changed(&|b| b[4] = 2), E::Version { expected: 1, found: 2 }));
+    assert!(matches!(changed(&|b| b[4] = 3), E::Version { expected: 2, found: 3 }));
     assert!(matches!(changed(&|b| b[20] ^= 1), E::HeaderDamaged { .. }));
     assert!(matches!(changed(&|b| b[header] ^= 1), E::Damaged { .. }));
     assert!(matches!(changed(&|b| b.push(0)), E::TooLong { .. }));
@@ -321,11 +328,56 @@ fn what_no_token_file_can_hold_is_refused_by_both_writers() {
     let scales = TokenLayout::Scales { counts: vec![1; MAX_SCALES + 1] };
     assert_eq!(refused(&new(vec![0; MAX_SCALES + 1], 1, scales, vec![2])), "scales");
     let one = || TokenFile::new(tokens(1, ordered(4), &[2]));
-    let picture = |width, height, tile| one().with_picture(PictureInfo { width, height, tile });
+    let picture = |width, height, tile| one().with_picture(PictureInfo { width, height, tile, overlap: 0 });
     assert_eq!(refused(&picture(0, 5, None)), "picture width");
     assert_eq!(refused(&picture(5, 0, None)), "picture height");
     assert_eq!(refused(&picture(5, 5, Some(0))), "tile side");
     assert_eq!(refused(&picture(5, 5, Some(4))), "items");
+    let overlap = |tile, overlap| one().with_picture(PictureInfo { width: 5, height: 5, tile, overlap });
+    assert_eq!(refused(&overlap(Some(8), 4)), "tile overlap");
+    assert_eq!(refused(&overlap(Some(8), u32::MAX)), "tile overlap");
+    assert_eq!(refused(&overlap(None, 1)), "tile overlap");
+}
+
+/// 40 x 20 pixels in tiles of 20 that overlap by 4: 3 x 1 tiles.
+fn overlapped() -> TokenFile {
+    TokenFile::new(tokens(3, ordered(4), &[5])).with_picture(PictureInfo::tiled(40, 20, 20, 4))
+}
+
+#[test]
+fn an_overlap_makes_a_file_of_version_2_and_nothing_else_does() {
+    let bytes = write_tsr(&overlapped()).unwrap();
+    assert_eq!((bytes[4], bytes[5]), (2, 0b10_0000));
+    assert_eq!(bytes[48..64], [40, 0, 0, 0, 20, 0, 0, 0, 20, 0, 0, 0, 4, 0, 0, 0]);
+    assert_eq!(read_tsr(&bytes, false).unwrap(), overlapped());
+    let text = |file: &TokenFile| String::from_utf8_lossy(&write_safetensors(file).unwrap()).into_owned();
+    assert!(text(&overlapped()).contains(r#""tessera_tokens":"2""#));
+    assert!(text(&golden_file()).contains(r#""tessera_tokens":"1""#));
+    assert_eq!(write_tsr(&golden_file()).unwrap()[4], 1);
+}
+
+#[test]
+fn a_hostile_overlap_is_refused() {
+    let what = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = write_tsr(&overlapped()).unwrap();
+        change(&mut bytes);
+        repair(&mut bytes);
+        match read_tsr(&bytes, false).unwrap_err() {
+            TokenFileError::Field { what, .. } => what,
+            error => panic!("{error}"),
+        }
+    };
+    let number = |bytes: &mut Vec<u8>, number: u32| bytes[60..64].copy_from_slice(&number.to_le_bytes());
+    for overlap in [0, 10, 19, 20, 21, u32::MAX] {
+        assert_eq!(what(&|bytes| number(bytes, overlap)), "tile overlap", "{overlap}");
+    }
+    // A wider picture needs more tiles.
+    assert_eq!(what(&|bytes| bytes[48] = 60), "items");
+    // A version without the field, and the version of the field without it.
+    assert_eq!(what(&|bytes| bytes[4] = 1), "picture");
+    for form in [0, 1, 3] {
+        assert_eq!(what(&|bytes| bytes[5] = form << 4), "picture");
+    }
 }
 
 #[test]
@@ -345,7 +397,7 @@ fn the_safetensors_crate_reads_what_is_written() {
     let tokens = tokens(2, TokenLayout::Grid { height: 2, width: 3 }, &[9, 70000]);
     let marks: Vec<bool> = (0..12).map(|at| at % 5 != 1).collect();
     let file = TokenFile::new(tokens.with_kept(marks.clone()).unwrap());
-    let file = file.with_picture(PictureInfo { width: 30, height: 16, tile: Some(16) });
+    let file = file.with_picture(PictureInfo::tiled(30, 16, 16, 0));
     let bytes = write_safetensors(&file).unwrap();
     let read = SafeTensors::deserialize(&bytes).unwrap();
     let (ids, kept) = (read.tensor("ids").unwrap(), read.tensor("kept").unwrap());
@@ -407,10 +459,18 @@ fn a_file_of_another_safetensors_writer_is_read_and_a_wrong_one_refused() {
     fails(read(vec![good()], &[("vocab", "[6, 6]")]), "tensor ids");
     fails(read(vec![good()], &[("vocab", "six")]), "metadata vocab");
     fails(read(vec![good()], &[("layout", r#"{"spiral": {"len": 3}}"#)]), "metadata layout");
-    fails(read(vec![good()], &[("tessera_tokens", "2")]), "version 1, found 2");
+    fails(read(vec![good()], &[("tessera_tokens", "3")]), "version 2 or older, found 3");
     fails(read(vec![good()], &[("fingerprint", "ab")]), "metadata fingerprint");
     fails(read(vec![good()], &[("tile", "16")]), "metadata picture");
     fails(read(vec![good()], &[("picture", r#"{"width":9,"height":9}"#), ("tile", "5")]), "needs 4, one for each");
+    let size = ("picture", r#"{"width":9,"height":5}"#);
+    let second = |tile, overlap| [("tessera_tokens", "2"), size, ("tile", tile), ("overlap", overlap)];
+    fails(read(vec![good()], &second("5", "")), "metadata overlap");
+    fails(read(vec![good()], &second("5", "0")), "metadata overlap");
+    fails(read(vec![good()], &second("5", "-1")), "metadata overlap");
+    fails(read(vec![good()], &second("5", "3")), "tile overlap");
+    fails(read(vec![good()], &second("", "1")), "tile overlap");
+    fails(read(vec![good()], &second("5", "1")), "needs 2, one for each");
     let negative: Vec<u8> = [-1_i64, 4, 3].iter().flat_map(|id| id.to_le_bytes()).collect();
     fails(read(vec![("ids", view(Dtype::I64, &[1, 3, 1], &negative))], &[]), "found -1");
     let whole = safetensors::serialize(vec![good()], metadata(&[])).unwrap();

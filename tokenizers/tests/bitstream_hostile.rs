@@ -91,11 +91,12 @@ impl Rng {
 fn corpus() -> Vec<TokenFile> {
     let mut rng = Rng(7);
     let ordered = |len| TokenLayout::Ordered { len };
-    let picture = |width, height, tile| Some(PictureInfo { width, height, tile });
+    let picture = |width, height, tile| Some(PictureInfo { width, height, tile, overlap: 0 });
     let shapes = [
         (1, ordered(256), vec![4096], None),
         (1, ordered(32), vec![1000], picture(640, 480, None)),
         (6, ordered(16), vec![8192], picture(700, 500, Some(256))),
+        (9, ordered(16), vec![8192], Some(PictureInfo::tiled(700, 500, 256, 32))),
         (3, ordered(5), vec![1, u32::MAX, 2], None),
         (2, ordered(9), vec![1], None),
         (2, TokenLayout::Grid { height: 4, width: 5 }, vec![16384, 3], None),

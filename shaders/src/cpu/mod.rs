@@ -4,6 +4,7 @@ pub mod attention;
 pub mod conv3x3;
 pub mod gelu;
 pub mod group_norm_silu;
+pub mod inverted_residual;
 pub mod layer_norm;
 pub mod linear;
 pub mod nearest_code;

@@ -19,10 +19,10 @@ pub enum TokenFileError {
     },
     /// A version that this program does not know.
     #[error(
-        "expected token format version {expected}, found {found}: read the file with the tessera release that wrote it"
+        "expected token format version {expected} or older, found {found}: read the file with the tessera release that wrote it"
     )]
     Version {
-        /// The version that this program reads.
+        /// The newest version that this program reads.
         expected: u32,
         /// The file's version.
         found: u32,

@@ -9,16 +9,18 @@ use crate::tokens::{Fingerprint, TokenLayout};
 
 /// First bytes of every file.
 pub(super) const MAGIC: [u8; 4] = *b"\x89TSR";
-/// Version of the format.
-pub(super) const VERSION: u8 = 1;
+/// Version of files that say nothing of an overlap.
+const FIRST: u8 = 1;
+/// Version of files of overlapping tiles, the newest.
+const OVERLAP: u8 = 2;
 /// Bytes of a checksum.
 pub(super) const CHECKSUM: usize = 4;
 
 const LAYOUT: u8 = 0b0000_0011;
 const KEPT: u8 = 0b0000_1100;
 const KEPT_SHIFT: u32 = 2;
-const PICTURE: u8 = 0b0001_0000;
-const TILED: u8 = 0b0010_0000;
+const PICTURE: u8 = 0b0011_0000;
+const PICTURE_SHIFT: u32 = 4;
 const UNUSED: u8 = 0b1100_0000;
 
 /// What a header says, checked.
@@ -47,8 +49,8 @@ impl Header {
             return Err(TokenFileError::NotTsr { found: magic });
         }
         let [version, flags, depth, unused] = cursor.array()?;
-        if version != VERSION {
-            return Err(TokenFileError::Version { expected: VERSION.into(), found: version.into() });
+        if !(FIRST..=OVERLAP).contains(&version) {
+            return Err(TokenFileError::Version { expected: OVERLAP.into(), found: version.into() });
         }
         if flags & UNUSED != 0 || unused != 0 {
             return Err(field("unused bits", "0", format!("flags {flags:#010b}, byte 7 {unused}")));
@@ -56,7 +58,7 @@ impl Header {
         let fingerprint = Fingerprint(cursor.array()?);
         let items = cursor.number()?;
         let layout = cursor.layout(flags & LAYOUT)?;
-        let picture = cursor.picture(flags)?;
+        let picture = cursor.picture(version, (flags & PICTURE) >> PICTURE_SHIFT)?;
         let vocab = cursor.numbers(depth.into())?;
         let Some(positions) = u32::try_from(layout.positions()).ok().filter(|&p| size(p) <= MAX_IDS) else {
             return Err(field("positions", format!("at most {MAX_IDS}"), layout.positions().to_string()));
@@ -100,18 +102,21 @@ impl Header {
                 (2, std::iter::once(count).chain(counts.iter().copied()).collect())
             }
         };
-        let mut flags = layout | kept.code() << KEPT_SHIFT;
-        let mut sizes = Vec::new();
-        if let Some(PictureInfo { width, height, tile }) = *picture {
-            flags |= if tile.is_some() { PICTURE | TILED } else { PICTURE };
-            sizes.extend([width, height].into_iter().chain(tile));
-        }
+        let (version, form, sizes) = match *picture {
+            None => (FIRST, 0, vec![]),
+            Some(PictureInfo { width, height, tile: None, .. }) => (FIRST, 1, vec![width, height]),
+            Some(PictureInfo { width, height, tile: Some(tile), overlap: 0 }) => (FIRST, 3, vec![width, height, tile]),
+            Some(PictureInfo { width, height, tile: Some(tile), overlap }) => {
+                (OVERLAP, 2, vec![width, height, tile, overlap])
+            }
+        };
+        let flags = layout | kept.code() << KEPT_SHIFT | form << PICTURE_SHIFT;
         let Ok(depth) = u8::try_from(tokens.depth()) else {
             return Err(field("depth", "at most 255", tokens.depth().to_string()));
         };
 
         out.extend(MAGIC);
-        out.extend([VERSION, flags, depth, 0]);
+        out.extend([version, flags, depth, 0]);
         out.extend(tokens.fingerprint().0);
         out.extend(number("items", tokens.batch())?.to_le_bytes());
         let lists = numbers.iter().chain(&sizes).chain(tokens.vocab());
@@ -169,14 +174,24 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    fn picture(&mut self, flags: u8) -> Result<Option<PictureInfo>, TokenFileError> {
-        let tiled = flags & TILED != 0;
-        if flags & PICTURE == 0 {
-            return if tiled { Err(field("picture", "its size beside a tile", "none")) } else { Ok(None) };
+    /// The picture in one of its forms. Version 2 is there for form 2 alone, so that equal content gives equal bytes.
+    fn picture(&mut self, version: u8, form: u8) -> Result<Option<PictureInfo>, TokenFileError> {
+        let picture = match (version, form) {
+            (FIRST, 0) => return Ok(None),
+            (FIRST, 1) => PictureInfo::whole(self.number()?, self.number()?),
+            (FIRST, 3) => PictureInfo::tiled(self.number()?, self.number()?, self.number()?, 0),
+            (OVERLAP, 2) => PictureInfo::tiled(self.number()?, self.number()?, self.number()?, self.overlap()?),
+            (FIRST, _) => return Err(field("picture", "form 0, 1 or 3 in version 1", form.to_string())),
+            _ => return Err(field("picture", "form 2 in version 2", form.to_string())),
+        };
+        Ok(Some(picture))
+    }
+
+    fn overlap(&mut self) -> Result<u32, TokenFileError> {
+        match self.number()? {
+            0 => Err(field("tile overlap", "at least 1 in version 2", "0")),
+            overlap => Ok(overlap),
         }
-        let (width, height) = (self.number()?, self.number()?);
-        let tile = if tiled { Some(self.number()?) } else { None };
-        Ok(Some(PictureInfo { width, height, tile }))
     }
 
     /// The bytes walked over.

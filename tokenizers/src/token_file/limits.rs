@@ -62,6 +62,7 @@ fn check_picture(items: usize, picture: &PictureInfo) -> Result<(), TokenFileErr
     check("picture width", size(picture.width), 1, usize::MAX)?;
     check("picture height", size(picture.height), 1, usize::MAX)?;
     check("tile side", size(picture.tile.unwrap_or(1)), 1, usize::MAX)?;
+    check("tile overlap", size(picture.overlap), 0, size(picture.tile.unwrap_or(1).div_ceil(2)).saturating_sub(1))?;
     if u64::try_from(items).ok() == Some(picture.tiles()) {
         return Ok(());
     }

@@ -13,7 +13,7 @@
 //! # let path = folder.path().join("cat.tsr");
 //! let layout = TokenLayout::Ordered { len: 4 };
 //! let tokens = Tokens::new(vec![17, 4095, 0, 8], 1, layout, vec![4096], Fingerprint::default())?;
-//! let file = TokenFile::new(tokens).with_picture(PictureInfo { width: 640, height: 480, tile: None });
+//! let file = TokenFile::new(tokens).with_picture(PictureInfo::whole(640, 480));
 //! save_tokens(&path, &file)?;
 //! assert_eq!(load_tokens(&path, false)?, file);
 //! # Ok::<(), Box<dyn std::error::Error>>(())

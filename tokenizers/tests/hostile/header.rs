@@ -26,7 +26,7 @@ pub fn header_bytes(bytes: &[u8]) -> Option<usize> {
         }
         _ => return None,
     };
-    let picture = [0, 8, 4, 12][usize::from(flags >> 4 & 3)];
+    let picture = [0, 8, 16, 12][usize::from(flags >> 4 & 3)];
     let mask_bits = match flags >> 2 & 3 {
         0 => 0,
         1 => 32,

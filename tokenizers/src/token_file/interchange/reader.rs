@@ -1,7 +1,7 @@
 //! From bytes to tokens.
 
 use super::schema::{
-    Header, ID_BYTES, LENGTH_BYTES, Layout, MAX_HEADER, Metadata, Size, Tensor, VERSION, clean, from_json,
+    FIRST, Header, ID_BYTES, LENGTH_BYTES, Layout, MAX_HEADER, Metadata, OVERLAP, Size, Tensor, clean, from_json,
 };
 use crate::bitstream::TokenFileError;
 use crate::token_file::{PictureInfo, TokenFile, check_shape};
@@ -17,12 +17,12 @@ pub fn read_safetensors(bytes: &[u8]) -> Result<TokenFile, TokenFileError> {
     let (header, data) = split_header(bytes)?;
     let Header { metadata, ids, kept } = from_json("safetensors header", header)?;
     let version: u32 = from_json("metadata tessera_tokens", metadata.tessera_tokens.as_bytes())?;
-    if version != VERSION {
-        return Err(TokenFileError::Version { expected: VERSION, found: version });
+    if !(FIRST..=OVERLAP).contains(&version) {
+        return Err(TokenFileError::Version { expected: OVERLAP, found: version });
     }
     let layout = TokenLayout::from(from_json::<Layout>("metadata layout", metadata.layout.as_bytes())?);
     let vocab: Vec<u32> = from_json("metadata vocab", metadata.vocab.as_bytes())?;
-    let picture = read_picture(&metadata)?;
+    let picture = read_picture(&metadata, version)?;
     let fingerprint = read_fingerprint(&metadata.fingerprint)?;
 
     let items = ids.shape.first().copied().unwrap_or_default();
@@ -101,18 +101,27 @@ fn read_kept(data: &[u8]) -> Result<Vec<bool>, TokenFileError> {
     Ok(kept)
 }
 
-fn read_picture(metadata: &Metadata) -> Result<Option<PictureInfo>, TokenFileError> {
+fn read_picture(metadata: &Metadata, version: u32) -> Result<Option<PictureInfo>, TokenFileError> {
     let tile = metadata.tile.as_ref().map(|tile| from_json("metadata tile", tile.as_bytes())).transpose()?;
+    let field = |what, expected: &str, found: &str| {
+        Err(TokenFileError::Field { what, expected: expected.to_owned(), found: found.to_owned() })
+    };
+    // `overlap` means something in version 2 alone; before, it is a key of another program.
+    let overlap = match (version, &metadata.overlap) {
+        (FIRST, _) => 0,
+        (_, Some(overlap)) => from_json("metadata overlap", overlap.as_bytes())?,
+        (_, None) => return field("metadata overlap", "a number in version 2", "none"),
+    };
+    if version == OVERLAP && overlap == 0 {
+        return field("metadata overlap", "at least 1 in version 2", "0");
+    }
     match &metadata.picture {
         Some(picture) => {
             let Size { width, height } = from_json("metadata picture", picture.as_bytes())?;
-            Ok(Some(PictureInfo { width, height, tile }))
+            Ok(Some(PictureInfo { width, height, tile, overlap }))
         }
-        None if tile.is_none() => Ok(None),
-        None => {
-            let (expected, found) = ("a picture beside a tile".to_owned(), "none".to_owned());
-            Err(TokenFileError::Field { what: "metadata picture", expected, found })
-        }
+        None if tile.is_none() && overlap == 0 => Ok(None),
+        None => field("metadata picture", "a picture beside a tile", "none"),
     }
 }
 

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::bitstream::TokenFileError;
 use crate::tokens::TokenLayout;
 
-/// Version of the metadata.
-pub(super) const VERSION: u32 = 1;
+/// Version of metadata that says nothing of an overlap.
+pub(super) const FIRST: u32 = 1;
+/// Version of metadata of overlapping tiles, the newest.
+pub(super) const OVERLAP: u32 = 2;
 /// Longest header in bytes; the largest layout and depth fit.
 pub(super) const MAX_HEADER: usize = 1 << 17;
 /// Bytes before the header: its length.
@@ -37,6 +39,8 @@ pub(super) struct Metadata {
     pub(super) picture: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) tile: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) overlap: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use tessera_layers::checkpoint::hex;
 
-use super::schema::{Header, ID_BYTES, LENGTH_BYTES, Layout, Metadata, Size, Tensor, VERSION, to_json};
+use super::schema::{FIRST, Header, ID_BYTES, LENGTH_BYTES, Layout, Metadata, OVERLAP, Size, Tensor, to_json};
 use crate::bitstream::TokenFileError;
 use crate::token_file::{TokenFile, check_shape};
 
@@ -15,12 +15,13 @@ use crate::token_file::{TokenFile, check_shape};
 ///
 /// | metadata         | example                                                                          |
 /// |------------------|----------------------------------------------------------------------------------|
-/// | `tessera_tokens` | `1`: the version of this table                                                   |
+/// | `tessera_tokens` | `1`: the version of this table; `2` where there is an overlap                    |
 /// | `layout`         | `{"ordered":{"len":256}}`, `{"grid":{"height":16,"width":16}}`, `{"scales":{"counts":[1,4]}}` |
 /// | `vocab`          | `[4096]`: vocabulary size of each depth                                          |
 /// | `fingerprint`    | 64 hexadecimal digits                                                            |
 /// | `picture`        | `{"width":640,"height":480}`, where it is known                                  |
 /// | `tile`           | `256`, where the picture was tiled                                               |
+/// | `overlap`        | `32`: pixels that neighbouring tiles share, where they do                        |
 ///
 /// # Errors
 /// [`TokenFileError::Field`] for tokens that no token file can hold: none at all, more than
@@ -34,14 +35,16 @@ pub fn write_safetensors(file: &TokenFile) -> Result<Vec<u8>, TokenFileError> {
         shape: vec![tokens.batch(), tokens.positions()],
         data_offsets: [data, data + kept.len()],
     });
+    let overlap = picture.map(|picture| picture.overlap).filter(|&overlap| overlap > 0);
     let header = Header {
         metadata: Metadata {
-            tessera_tokens: VERSION.to_string(),
+            tessera_tokens: if overlap.is_some() { OVERLAP } else { FIRST }.to_string(),
             layout: to_json(&Layout::from(tokens.layout()))?,
             vocab: to_json(&tokens.vocab())?,
             fingerprint: hex(&tokens.fingerprint().0),
             picture: picture.map(|p| to_json(&Size { width: p.width, height: p.height })).transpose()?,
             tile: picture.and_then(|p| p.tile).map(|tile| tile.to_string()),
+            overlap: overlap.map(|overlap| overlap.to_string()),
         },
         ids: Tensor { dtype: "I64".to_owned(), shape, data_offsets: [0, data] },
         kept,

@@ -1,0 +1,27 @@
+//! The token counts that a command decodes.
+
+use anyhow::{Result, ensure};
+use tessera::tokenizers::TokenizerInfo;
+
+/// The token counts to decode, checked, in the order given; by default powers of two up to `all`. A model that decodes no
+/// prefix has one count.
+pub fn counts(wanted: &[usize], info: &TokenizerInfo, all: usize) -> Result<Vec<usize>> {
+    if !info.prefix_decodes {
+        ensure!(
+            wanted.iter().all(|&count| count == all),
+            "--tokens: {} decodes all of its {all} tokens only",
+            info.architecture
+        );
+        return Ok(vec![all]);
+    }
+    if wanted.is_empty() {
+        let mut counts: Vec<usize> =
+            std::iter::successors(Some(all), |&count| Some(count / 2)).take_while(|&count| count > 0).take(7).collect();
+        counts.reverse();
+        return Ok(counts);
+    }
+    for &count in wanted {
+        ensure!((1..=all).contains(&count), "--tokens: expected numbers from 1 to {all}, found {count}");
+    }
+    Ok(wanted.to_vec())
+}

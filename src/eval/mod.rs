@@ -1,0 +1,66 @@
+//! How good is a tokenizer? Quality, rate and codebook usage over a set of pictures, beside JPEG and WebP.
+//!
+//! ```text
+//! pictures ──framed──▶ Evaluation ──encode once──▶ tokens ──each prefix──▶ decoded ─┐
+//!                          └───────── each Baseline (JPEG, WebP) ────────▶ decoded ─┴─ metrics ─▶ Report ─▶ chart
+//! ```
+//!
+//! | figure | is | equals |
+//! |---|---|---|
+//! | bits per pixel | tokens x log2(vocabulary) / pixels; a codec's whole file | [`token_bits`] |
+//! | file bits per pixel | the whole `.tsr` file, header and checksums included | |
+//! | PSNR | per picture over all bytes, rounded to 8 bits; mean of the dB, and dB of the mean error | [`psnr_of`] |
+//! | SSIM | red, green and blue apart, then averaged; 11x11 Gaussian | `pytorch-msssim`, scikit-image: [`ssim()`] |
+//! | MS-SSIM | the same over five scales; from 161 pixels a side | `pytorch-msssim`: [`ms_ssim()`] |
+//! | usage, perplexity | of the codes of all tokens of a token count, by depth | [`CodeUsage`] |
+//! | effd, LPIPS | distances that networks measure; effd's is built in | [`PerceptualMetric`] |
+//! | KID-EffLite0, KID, FID | distances of the set of decoded pictures from the set of originals | [`FeatureNet`] |
+//!
+//! Pictures are compared as the model sees them: the resized square, or the whole picture where it is tiled. Codecs get
+//! the same pictures.
+
+mod baseline;
+mod chart;
+mod distribution;
+mod evaluate;
+mod feature_net;
+mod ms_ssim;
+mod perceptual;
+mod planes;
+mod psnr;
+mod rate;
+mod report;
+mod sets;
+mod ssim;
+mod usage;
+
+pub use baseline::{Baseline, Codec};
+pub use chart::rate_distortion_svg;
+pub use distribution::{
+    DistributionError, FeatureSet, KernelDistance, KernelOptions, frechet_distance, kernel_distance,
+};
+pub use evaluate::{Evaluation, EvaluationOptions, Judges};
+pub use feature_net::FeatureNet;
+pub use ms_ssim::{LEAST_MS_SSIM_SIDE, ms_ssim, similarities};
+pub use perceptual::{EffdMetric, LpipsMetric, PerceptualMetric};
+pub use psnr::{mean_squared_error, psnr_of};
+pub use rate::token_bits;
+pub use report::{Figures, FramingFacts, Mean, Method, ModelFacts, Point, Quality, Report};
+pub use sets::{SetDistance, SetDistances};
+pub use ssim::ssim;
+pub use usage::{CodeUsage, DepthUsage};
+
+use tessera_datasets::{DatasetError, Picture};
+
+/// Refuses to compare pictures of different sizes.
+fn same_size(a: &Picture, b: &Picture) -> Result<(), DatasetError> {
+    if (a.width(), a.height()) == (b.width(), b.height()) {
+        return Ok(());
+    }
+    Err(DatasetError::SizeMismatch {
+        expected_width: a.width(),
+        expected_height: a.height(),
+        width: b.width(),
+        height: b.height(),
+    })
+}
