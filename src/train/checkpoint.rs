@@ -35,6 +35,9 @@ pub struct State {
     pub config: String,
 }
 
+/// The name of a checkpoint that is being written.
+const UNFINISHED: &str = "unfinished";
+
 /// The folder of checkpoints of a run.
 pub struct Checkpoints {
     folder: PathBuf,
@@ -80,7 +83,7 @@ impl Checkpoints {
     /// [`TrainError`] if a file cannot be written; earlier checkpoints are then all there.
     pub fn write(&self, state: &State, files: &[(&str, Vec<NamedTensor>)]) -> Result<PathBuf, TrainError> {
         let last = self.folder.join(format!("{:08}", state.step));
-        let unfinished = self.folder.join(format!("{:08}.unfinished", state.step));
+        let unfinished = self.folder.join(UNFINISHED);
         for old in [&unfinished, &last] {
             if old.exists() {
                 fs::remove_dir_all(old).map_err(|source| io(old, source))?;

@@ -427,6 +427,15 @@ impl TrainConfig {
                 return invalid(key, "a number from 0 to below 1".to_owned(), value.to_string());
             }
         }
+        let care = &self.codebook;
+        if care.free_steps > 0 && loss.stage != Stage::Single {
+            let expected = "0, unless loss.stage is single".to_owned();
+            return invalid("codebook.free_steps", expected, care.free_steps.to_string());
+        }
+        if care.reseed_every > 0 && loss.stage == Stage::Decoder {
+            let expected = "0, since the codebook stays in the stage decoder".to_owned();
+            return invalid("codebook.reseed_every", expected, care.reseed_every.to_string());
+        }
         if self.model.architecture.as_os_str().is_empty() {
             let expected = "a config.json or the name of a released model".to_owned();
             return invalid("model.architecture", expected, "nothing".to_owned());

@@ -21,13 +21,13 @@ impl Ema {
         Self { decay, updates: 0, values: Named::new() }
     }
 
-    /// Takes the weights after a step in.
-    pub fn update<M: Module>(&mut self, module: &M, parameters: &Parameters) {
+    /// Takes the weights after a step in. Those that `is_trained` denies are kept as they are: averaging would round them.
+    pub fn update<M: Module>(&mut self, module: &M, parameters: &Parameters, is_trained: impl Fn(&str) -> bool) {
         self.updates += 1;
         let decay = ema_decay(self.decay, self.updates);
         for (name, value) in parameters.values(module) {
             let mean = match self.values.remove(&name) {
-                Some(mean) if decay > 0.0 => mean.mul_scalar(decay) + value.mul_scalar(1.0 - decay),
+                Some(mean) if decay > 0.0 && is_trained(&name) => mean.mul_scalar(decay) + value.mul_scalar(1.0 - decay),
                 _ => value,
             };
             self.values.insert(name, mean);
@@ -73,7 +73,7 @@ impl Ema {
         updates: u64,
         device: &Device,
     ) -> Result<(), CheckpointError> {
-        self.values = read_named(weights, specs, device)?;
+        self.values = read_named(weights, specs, |_| true, device)?;
         self.updates = updates;
         Ok(())
     }

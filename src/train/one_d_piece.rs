@@ -14,6 +14,7 @@ use tessera_tokenizers::quantizers::VectorQuantizer;
 use tessera_tokenizers::{LoadError, ModelConfig};
 
 use super::objective::{Losses, Objective};
+use super::parameters::{Parameters, read_named};
 use super::{ModelSection, Stage, Start, TrainConfig, TrainError};
 
 /// One-D-Piece (tail token drop) or TiTok (all tokens), in one of its training stages.
@@ -58,7 +59,10 @@ impl OneDPieceObjective {
                 found: format!("{stage:?} for is_legacy {legacy}, finetune_decoder {pixels}"),
             });
         }
-        let start = start(model, &architecture, config.run.seed, device)?;
+        let (network, specs) = match (stage, &model.from, &model.proxy) {
+            (Stage::Decoder, Some(first), Some(proxy)) => second_stage(&architecture, first, proxy, device)?,
+            _ => start(model, &architecture, config.run.seed, device)?.into_network(),
+        };
         let proxy = match (stage, &model.proxy) {
             (Stage::Proxy, Some(path)) => Some(read_proxy(path, device)?),
             (Stage::Proxy, None) => {
@@ -70,8 +74,7 @@ impl OneDPieceObjective {
             }
             _ => None,
         };
-        let (network, specs) = start.into_network();
-        let free_steps = if stage == Stage::Single { config.codebook.free_steps } else { 0 };
+        let free_steps = config.codebook.free_steps;
         Ok((Self { config: architecture, specs, stage, free_steps, proxy }, network))
     }
 }
@@ -97,9 +100,34 @@ fn start(
             Start::Narrow => one_d_piece::random_narrow(config, seed, device)?,
         });
     };
-    let files = locate(&from.to_string_lossy()).map_err(LoadError::from)?;
-    let weights = Weights::open(&files.weights).map_err(LoadError::from)?;
-    Ok(one_d_piece::load(config, &weights, device)?)
+    Ok(one_d_piece::load(config, &open_weights(from)?, device)?)
+}
+
+fn open_weights(model: &Path) -> Result<Weights, TrainError> {
+    let files = locate(&model.to_string_lossy()).map_err(LoadError::from)?;
+    Ok(Weights::open(&files.weights)?)
+}
+
+/// The start of the second stage, as the reference makes it: the first stage's tensors, and the proxy tokenizer's codebook
+/// and decoder under names that begin with `pixel_`.
+fn second_stage(
+    config: &OneDPieceConfig,
+    first: &Path,
+    proxy: &Path,
+    device: &Device,
+) -> Result<(OneDPieceNetwork, Vec<ParamSpec>), TrainError> {
+    const PREFIX: &str = "pixel_";
+    let (network, specs) = one_d_piece::random(config, 0, device)?.into_network();
+    let (pixels, rest): (Vec<_>, Vec<_>) = specs.iter().cloned().partition(|spec| spec.name.starts_with(PREFIX));
+    let plain = device.clone().without_autodiff();
+    let mut values = read_named(&open_weights(first)?, &rest, |_| true, &plain)?;
+    let unprefixed = |spec: ParamSpec| ParamSpec { name: spec.name.replacen(PREFIX, "", 1), ..spec };
+    let pixels: Vec<_> = pixels.into_iter().map(unprefixed).collect();
+    for (name, value) in read_named(&open_weights(proxy)?, &pixels, |name| !name.contains("encoder."), &plain)? {
+        values.insert(format!("{PREFIX}{name}"), value);
+    }
+    let network = Parameters::new(&specs).map(network, |spec, _| values.remove(&spec.name));
+    Ok((network, specs))
 }
 
 fn read_proxy(path: &Path, device: &Device) -> Result<MaskGitVqgan, TrainError> {
@@ -120,7 +148,7 @@ fn read_proxy(path: &Path, device: &Device) -> Result<MaskGitVqgan, TrainError> 
         }
         None => MaskGitVqganConfig::default(),
     };
-    let weights = Weights::open(&files.weights).map_err(LoadError::from)?;
+    let weights = Weights::open(&files.weights)?;
     Ok(maskgit_vqgan::load(&config, &weights, device)?)
 }
 

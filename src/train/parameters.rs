@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use tessera_layers::ParamSpec;
-use tessera_layers::checkpoint::{CheckpointError, NamedTensor, Weights, compare, to_file_form};
+use tessera_layers::checkpoint::{CheckpointError, NamedTensor, TensorEntry, Weights, compare, to_file_form};
 use tessera_layers::params::entries;
 
 /// Flat tensors by released name.
@@ -63,7 +63,7 @@ impl Parameters {
     /// [`CheckpointError`] if a tensor is missing, misshapen or unreadable.
     pub fn load<M: Module>(&self, module: M, weights: &Weights) -> Result<M, CheckpointError> {
         let specs: Vec<ParamSpec> = self.specs.values().cloned().collect();
-        let mut values = read_named(weights, &specs, &Device::flex())?;
+        let mut values = read_named(weights, &specs, |_| true, &Device::flex())?;
         Ok(self.map(module, |spec, old| values.remove(&spec.name).map(|new| new.to_device(&old.device()))))
     }
 }
@@ -77,12 +77,18 @@ pub fn file_tensors(values: &Named, specs: &[ParamSpec]) -> Vec<NamedTensor> {
     specs.iter().filter_map(tensor).collect()
 }
 
-/// The tensors of `specs`, no more and no fewer, out of a checkpoint.
+/// The tensors of `specs`, no more and no fewer, out of those of a checkpoint whose names `counts`.
 ///
 /// # Errors
 /// [`CheckpointError`] if a tensor is missing, surplus, misshapen or unreadable.
-pub fn read_named(weights: &Weights, specs: &[ParamSpec], device: &Device) -> Result<Named, CheckpointError> {
-    compare(weights.path(), &entries(specs), &weights.entries(), None)?;
+pub fn read_named(
+    weights: &Weights,
+    specs: &[ParamSpec],
+    counts: impl Fn(&str) -> bool,
+    device: &Device,
+) -> Result<Named, CheckpointError> {
+    let found: Vec<TensorEntry> = weights.entries().into_iter().filter(|entry| counts(&entry.name)).collect();
+    compare(weights.path(), &entries(specs), &found, None)?;
     let mut named = Named::new();
     for spec in specs {
         let values = weights.read_f32(&spec.name)?;

@@ -134,7 +134,15 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 advice: "go on with --resume, or name another folder",
             });
         }
-        let settings = config.to_toml()?;
+        let (settings, essence) = (config.to_toml()?, config.essence()?);
+        let saved = last.map(|folder| read_state(&folder).map(|state| (folder, state))).transpose()?;
+        if saved.as_ref().is_some_and(|(_, state)| state.config != essence) {
+            return Err(TrainError::Folder {
+                folder: out.to_owned(),
+                found: "holds a run with other settings",
+                advice: "resume with the settings of its train.toml, or name another folder",
+            });
+        }
         let side = u32::try_from(objective.image_size()).unwrap_or(u32::MAX);
         let options = LoaderOptions {
             image_size: side,
@@ -172,17 +180,17 @@ impl<'a, O: Objective> Trainer<'a, O> {
             loader,
             validation: Validation::new(pictures, device.clone()),
             checkpoints,
-            metrics: Metrics::open(out, 0)?,
+            metrics: Metrics::open(out, saved.as_ref().map_or(0, |(_, state)| state.step))?,
             settings,
-            essence: config.essence()?,
+            essence,
             step: 0,
             seconds: 0.0,
             sheet: None,
             objective,
             network,
         };
-        if let Some(folder) = last {
-            trainer.restore(&folder)?;
+        if let Some((folder, state)) = saved {
+            trainer.restore(&folder, state)?;
         }
         write(&out.join("train.toml"), trainer.settings.as_bytes())?;
         Ok(trainer)
@@ -281,7 +289,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         self.network = network;
         window.norm += norm;
         window.steps += 1;
-        self.ema.update(&self.network, &self.parameters);
+        self.ema.update(&self.network, &self.parameters, |name| self.objective.is_trained(name));
         if let Some(latents) = latents {
             self.tend_codebook(latents);
         }
@@ -392,15 +400,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         Ok(path)
     }
 
-    fn restore(&mut self, folder: &Path) -> Result<(), TrainError> {
-        let state = read_state(folder)?;
-        if state.config != self.essence {
-            return Err(TrainError::Folder {
-                folder: self.out.to_owned(),
-                found: "holds a run with other settings",
-                advice: "resume with the settings of its train.toml, or name another folder",
-            });
-        }
+    fn restore(&mut self, folder: &Path, state: State) -> Result<(), TrainError> {
         let open = |name: &str| Weights::open(&folder.join(name));
         let specs = self.objective.specs().to_vec();
         self.network = self.parameters.load(self.network.clone(), &open("model.safetensors")?)?;
@@ -413,7 +413,6 @@ impl<'a, O: Objective> Trainer<'a, O> {
             [adversary.lecam.ema_real, adversary.lecam.ema_fake] = state.lecam;
         }
         self.codes = CodeCounts::from_counts(state.code_counts);
-        self.metrics = Metrics::open(self.out, state.step)?;
         (self.step, self.seconds) = (state.step, state.seconds);
         Ok(())
     }

@@ -48,14 +48,17 @@ pub fn linear(x: Strided, weight: Strided, bias: Option<&[f32]>, [rows, depth, o
     let single = if rows % COLUMNS <= SINGLE { rows % COLUMNS } else { 0 };
     let blocks = (rows - single).div_ceil(COLUMNS);
     let packed = pack(x, depth, rows - single, blocks);
+    let weights = pack_weight(weight, depth, outputs);
     let block_len = depth * COLUMNS;
     let group = (RESIDENT / (block_len * size_of::<f32>())).clamp(1, 16);
     let chunks = outputs.div_ceil(OUTPUTS);
     (0..blocks.div_ceil(group) * chunks).into_par_iter().for_each(|task| {
         let (first, chunk) = (task / chunks * group, task % chunks);
-        let mut copy = Vec::new();
         for output in (chunk * OUTPUTS..outputs.min((chunk + 1) * OUTPUTS)).step_by(ROWS) {
-            let left = left(weight, depth, output, outputs, &mut copy);
+            let left = match weights.get(output * depth..(output + ROWS) * depth) {
+                Some(packed) => Left::packed(packed),
+                None => Left { values: &weight.values[output * weight.strides[1]..], step: 1, stride: weight.strides[1] },
+            };
             let biases: [f32; ROWS] =
                 std::array::from_fn(|row| bias.and_then(|bias| bias.get(output + row)).map_or(0.0, |&b| b));
             for block in first..blocks.min(first + group) {
@@ -124,7 +127,10 @@ fn pack_block_lanes<V: Lanes>(x: Strided, rows: usize, packed: &mut [f32]) {
     for column in (0..whole.0).step_by(4) {
         let rows: [&[f32]; 4] = std::array::from_fn(|row| &x.values[(column + row) * stride..][..whole.1]);
         for (at, packed) in packed[..whole.1].as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-            let lanes = rows.map(|row| V::load(&row.as_chunks::<LANES>().0[at]));
+            let mut lanes = [V::splat(0.0); 4];
+            for (lanes, row) in lanes.iter_mut().zip(rows) {
+                *lanes = V::load(&row.as_chunks::<LANES>().0[at]);
+            }
             for (turned, to) in V::interleave(lanes).into_iter().zip(packed.as_chunks_mut::<4>().0) {
                 let mut values = [0.0; LANES];
                 turned.store(&mut values);
@@ -142,26 +148,27 @@ fn pack_block_lanes<V: Lanes>(x: Strided, rows: usize, packed: &mut [f32]) {
     }
 }
 
-/// Eight outputs of the weight: where they lie if each is a run of values, else a padded copy. Read in strides, a depth of
-/// some hundred values touches more cache lines than the first-level cache has.
-fn left<'a>(weight: Strided<'a>, depth: usize, output: usize, outputs: usize, copy: &'a mut Vec<f32>) -> Left<'a> {
+/// The weight as `[outputs / 8, depth, 8]`, zeros behind the last output; empty if it can be read where it lies: whole eights
+/// of outputs, each a run of values. Read in strides, a depth of some hundred values would touch more cache lines than the
+/// first-level cache has.
+fn pack_weight(weight: Strided, depth: usize, outputs: usize) -> Vec<f32> {
     let [step, stride] = weight.strides;
-    if output + ROWS <= outputs && step == 1 {
-        return Left { values: &weight.values[output * stride..], step, stride };
+    if step == 1 && outputs.is_multiple_of(ROWS) {
+        return Vec::new();
     }
-    copy.resize(depth * ROWS, 0.0);
-    if output + ROWS <= outputs && stride == 1 {
-        for (row, values) in copy.as_chunks_mut::<ROWS>().0.iter_mut().zip(weight.values[output..].chunks(step)) {
-            row.copy_from_slice(&values[..ROWS]);
+    let mut packed = vec![0.0; outputs.next_multiple_of(ROWS) * depth];
+    packed.par_chunks_mut(depth * ROWS).enumerate().for_each(|(eight, packed)| {
+        let (first, count) = (eight * ROWS, ROWS.min(outputs - eight * ROWS));
+        for (k, to) in packed.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
+            let from = &weight.values[k * step + first * stride..];
+            if stride == 1 {
+                to[..count].copy_from_slice(&from[..count]);
+            } else {
+                to[..count].iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, from)| *to = *from);
+            }
         }
-        return Left::packed(copy);
-    }
-    for (k, row) in copy.chunks_exact_mut(ROWS).enumerate() {
-        for (at, value) in row[..ROWS.min(outputs - output)].iter_mut().enumerate() {
-            *value = weight.values[k * step + (output + at) * stride];
-        }
-    }
-    Left::packed(copy)
+    });
+    packed
 }
 
 dispatch!(
