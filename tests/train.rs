@@ -164,7 +164,8 @@ fn a_killed_run_resumes_to_the_same_bits() {
 #[test]
 fn a_run_writes_model_metrics_samples_and_report() {
     let bench = Bench::new();
-    let text = printed(&mut bench.train("out", &["--steps", "40", "--learning-rate", "4e-3", "--adversarial-weight", "0"]));
+    let text =
+        printed(&mut bench.train("out", &["--steps", "40", "--learning-rate", "4e-3", "--adversarial-weight", "0"]));
     assert!(text.contains("validation PSNR"), "{text}");
     let out = bench.path("out");
     let lines = lines(&out);
@@ -213,7 +214,17 @@ fn both_stages_of_two_stage_models_train_what_they_should() {
     bench.write("config.json", &architecture(true, true).to_string());
     let from = bench.path("first");
     let second = [
-        "--steps", "6", "--stage", "decoder", "--free-steps", "0", "--reseed-every", "0", "--from", from.to_str().unwrap(), "--proxy",
+        "--steps",
+        "6",
+        "--stage",
+        "decoder",
+        "--free-steps",
+        "0",
+        "--reseed-every",
+        "0",
+        "--from",
+        from.to_str().unwrap(),
+        "--proxy",
         proxy.to_str().unwrap(),
     ];
     printed(&mut bench.train("second", &second));
@@ -250,7 +261,10 @@ fn settings_print_as_a_file_that_means_the_same() {
     bench.write("again.toml", &text);
     let again = printed(tessera().arg("train").arg(bench.path("again.toml")).arg("--print-config"));
     let without_paths = |text: &str| {
-        text.lines().filter(|line| !line.contains("path") && !line.contains("architecture")).map(str::to_owned).collect::<Vec<_>>()
+        text.lines()
+            .filter(|line| !line.contains("path") && !line.contains("architecture"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
     assert_eq!(without_paths(&text), without_paths(&again));
     let defaults = printed(tessera().args(["train", "--print-config"]));
@@ -286,7 +300,8 @@ fn wrong_settings_and_folders_are_refused_in_a_sentence() {
 fn a_corrupt_picture_is_named_and_passed_over_or_fatal() {
     let bench = Bench::new();
     bench.write("pictures/broken.png", "no picture at all");
-    let text = printed(&mut bench.train("out", &["--steps", "6", "--adversarial-weight", "0", "--perceptual-weight", "0"]));
+    let text =
+        printed(&mut bench.train("out", &["--steps", "6", "--adversarial-weight", "0", "--perceptual-weight", "0"]));
     assert!(text.contains("broken.png"), "{text}");
     let error = refused(&mut bench.train("strict", &["--steps", "6", "--strict", "--quiet"]));
     assert!(error.contains("broken.png"), "{error}");

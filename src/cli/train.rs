@@ -3,10 +3,11 @@
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{ArgMatches, Args, Command, FromArgMatches, error::Error};
-use indicatif::ProgressBar;
+use indicatif::{HumanDuration, ProgressBar};
 use serde_json::json;
 use tessera::train::{Event, Line, TrainConfig, train};
 
@@ -82,8 +83,12 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
             bar.suspend(|| drop(writeln!(std::io::stderr(), "{text}")));
         }
     };
+    let mut remaining = Duration::ZERO;
     let summary = train(&config, out, &device, arguments.resume, &mut |event| {
-        tell(&event, &bar, &say);
+        if let Event::Step { remaining: rest, .. } = event {
+            remaining = rest;
+        }
+        tell(&event, &bar, remaining, &say);
         ControlFlow::Continue(())
     })?;
     bar.finish_and_clear();
@@ -115,7 +120,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     })
 }
 
-fn tell(event: &Event<'_>, bar: &ProgressBar, say: &impl Fn(String)) {
+fn tell(event: &Event<'_>, bar: &ProgressBar, remaining: Duration, say: &impl Fn(String)) {
     match event {
         Event::Start { step, parameters, pictures } => {
             bar.set_position(*step);
@@ -131,7 +136,7 @@ fn tell(event: &Event<'_>, bar: &ProgressBar, say: &impl Fn(String)) {
         Event::Line(Line::Train(line)) => {
             let losses: Vec<String> = line.losses.iter().map(|(name, value)| format!("{name} {value:.5}")).collect();
             say(format!(
-                "step {:>6}  {}  |g| {:.3}  lr {:.2e}  codes {:.1} % (perplexity {:.0}, {} dead)  {:.1} images/s, {:.1} % waiting",
+                "step {:>6}  {}  |g| {:.3}  lr {:.2e}  codes {:.1} % (perplexity {:.0}, {} dead)  {:.1} images/s, {:.1} % waiting, {} left",
                 line.step,
                 losses.join("  "),
                 line.gradient_norm,
@@ -140,7 +145,8 @@ fn tell(event: &Event<'_>, bar: &ProgressBar, say: &impl Fn(String)) {
                 line.perplexity,
                 line.dead_codes,
                 line.images_per_second,
-                100.0 * line.wait_share
+                100.0 * line.wait_share,
+                HumanDuration(remaining)
             ));
         }
         Event::Line(Line::Validation(line)) => {

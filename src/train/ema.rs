@@ -27,7 +27,9 @@ impl Ema {
         let decay = ema_decay(self.decay, self.updates);
         for (name, value) in parameters.values(module) {
             let mean = match self.values.remove(&name) {
-                Some(mean) if decay > 0.0 && is_trained(&name) => mean.mul_scalar(decay) + value.mul_scalar(1.0 - decay),
+                Some(mean) if decay > 0.0 && is_trained(&name) => {
+                    mean.mul_scalar(decay) + value.mul_scalar(1.0 - decay)
+                }
                 _ => value,
             };
             self.values.insert(name, mean);

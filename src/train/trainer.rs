@@ -198,8 +198,13 @@ impl<'a, O: Objective> Trainer<'a, O> {
 
     fn run(mut self, on_event: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>) -> Result<Summary, TrainError> {
         let run = &self.config.run;
-        let trained: usize = self.objective.specs().iter().filter(|spec| self.objective.is_trained(&spec.name))
-            .map(|spec| spec.shape.iter().product::<usize>()).sum();
+        let trained: usize = self
+            .objective
+            .specs()
+            .iter()
+            .filter(|spec| self.objective.is_trained(&spec.name))
+            .map(|spec| spec.shape.iter().product::<usize>())
+            .sum();
         let pictures: Vec<usize> = self.loader.sources().iter().map(Source::len).collect();
         let _ = on_event(Event::Start { step: self.step, parameters: trained, pictures: &pictures });
         let mut stream = self.loader.stream(self.step * run.accumulate as u64)?;
@@ -222,7 +227,9 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 window = Window::new(&stream);
                 self.push(line, on_event)?;
             }
-            if (is_last || self.step.is_multiple_of(self.config.validation.validate_every)) && !self.validation.is_empty() {
+            if (is_last || self.step.is_multiple_of(self.config.validation.validate_every))
+                && !self.validation.is_empty()
+            {
                 let line = self.validate()?;
                 judged = Some(line.clone());
                 self.push(Line::Validation(line), on_event)?;
@@ -297,7 +304,11 @@ impl<'a, O: Objective> Trainer<'a, O> {
     }
 
     /// The weighted sum of all terms, and the terms.
-    fn total(&mut self, losses: &Losses, images: Tensor<4>) -> Result<(Tensor<1>, Vec<(&'static str, Tensor<1>)>), TrainError> {
+    fn total(
+        &mut self,
+        losses: &Losses,
+        images: Tensor<4>,
+    ) -> Result<(Tensor<1>, Vec<(&'static str, Tensor<1>)>), TrainError> {
         let weights = &self.config.loss;
         let mut terms = vec![(self.objective.reconstruction_name(), losses.reconstruction.clone())];
         let mut total = losses.reconstruction.clone().mul_scalar(weights.reconstruction_weight);
@@ -366,12 +377,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             tessera_datasets::save_png(&path, &sheet)?;
             self.sheet = std::fs::read(&path).ok();
         }
-        Ok(ValidationLine {
-            step: self.step,
-            psnr: judged.psnr,
-            usage: judged.usage,
-            perplexity: judged.perplexity,
-        })
+        Ok(ValidationLine { step: self.step, psnr: judged.psnr, usage: judged.usage, perplexity: judged.perplexity })
     }
 
     fn save(&self) -> Result<std::path::PathBuf, TrainError> {

@@ -23,6 +23,8 @@ pub struct Judgement {
     pub perplexity: f64,
 }
 
+/// Side of a picture on a sample sheet, in pixels.
+const CELL: u32 = 128;
 /// Pictures that go through the network at once.
 const AT_ONCE: usize = 32;
 
@@ -61,7 +63,7 @@ impl Validation {
         Ok(Judgement { psnr, usage: codes.usage(), perplexity: codes.perplexity() })
     }
 
-    /// The first `count` pictures, each above its reconstructions from more and more tokens.
+    /// `count` pictures from all over the set, each in a row with its reconstructions from more and more tokens.
     ///
     /// # Errors
     /// [`TrainError::Data`] if nothing can be drawn.
@@ -71,24 +73,23 @@ impl Validation {
         network: &O::Network,
         count: usize,
     ) -> Result<Picture, TrainError> {
-        let pictures: Vec<Picture> = self.pictures.iter().take(count).cloned().collect();
+        let step = (self.pictures.len() / count.max(1)).max(1);
+        let pictures: Vec<Picture> = self.pictures.iter().step_by(step).take(count).cloned().collect();
         let ids = objective.encode(network, to_tensor(&pictures, &self.device));
-        let counts = token_counts(objective.tokens());
-        let mut columns = Vec::new();
-        for &keep in &counts {
-            let images = objective.reconstruct(network, ids.clone(), keep);
-            columns.push(images.map(to_pictures).transpose()?.unwrap_or_default());
+        let mut columns = vec![("original".to_owned(), pictures)];
+        for keep in token_counts(objective.tokens()) {
+            if let Some(images) = objective.reconstruct(network, ids.clone(), keep) {
+                columns.push((keep.to_string(), to_pictures(images)?));
+            }
         }
-        let mut sheet = Sheet::new().with_cell_side(96).with_max_width(u32::MAX / 4);
-        let side = pictures.first().map_or(1, Picture::width);
-        let cell = (96 / side).max(1) * side + 8;
-        sheet = sheet.with_max_width(cell.saturating_mul(u32::try_from(counts.len() + 1).unwrap_or(1)) + 8);
-        for (at, picture) in pictures.into_iter().enumerate() {
-            sheet = sheet.push(picture, &["original"]);
-            for (column, keep) in columns.iter_mut().zip(&counts) {
-                if let Some(image) = column.get_mut(at) {
-                    let label = if *keep == 1 { "1 token".to_owned() } else { format!("{keep} tokens") };
-                    sheet = sheet.push(image.clone(), &[label]);
+        let side = columns.first().and_then(|(_, pictures)| pictures.first()).map_or(1, Picture::width);
+        let cell = (CELL / side).max(1).saturating_mul(side).max(CELL / 2).saturating_add(8);
+        let width = cell.saturating_mul(u32::try_from(columns.len()).unwrap_or(u32::MAX)).saturating_add(8);
+        let mut sheet = Sheet::new().with_cell_side(CELL).with_max_width(width);
+        for row in 0..count {
+            for (label, pictures) in &columns {
+                if let Some(picture) = pictures.get(row) {
+                    sheet = sheet.push(picture.clone(), &[label]);
                 }
             }
         }

@@ -1,9 +1,10 @@
 //! Every tokenizer behind the one handle.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use tessera_layers::Trace;
 use tessera_layers::checkpoint::Weights;
 use tessera_tokenizers::maskgit_vqgan::{MaskGitVqganConfig, VqganConfig};
-use tessera_tokenizers::one_d_piece::{self, OneDPieceConfig};
+use tessera_tokenizers::one_d_piece::{self, LatentMix, OneDPieceConfig};
 use tessera_tokenizers::{
     DecodeOptions, Fingerprint, Input, ModelConfig, TokenLayout, Tokenizer, TokenizerError, Tokens, from_pretrained,
 };
@@ -54,6 +55,33 @@ fn a_prefix_of_the_tokens_decodes_like_asking_for_so_many() {
         let asked = values(&*tokenizer, &tokens, &DecodeOptions::prefix(keep));
         let cut = values(&*tokenizer, &tokens.clone().prefix(keep).unwrap(), &DecodeOptions::default());
         assert_eq!(asked, cut, "{keep}");
+    }
+}
+
+#[test]
+fn a_mix_of_frequencies_is_another_start_and_adds_no_parameter() {
+    let plain = OneDPieceConfig { strict_length_assertion: Some(false), ..small("titok-bl64-vq8k") };
+    let mixed = OneDPieceConfig { latent_mix: Some(LatentMix::Dct), ..plain.clone() };
+    let names = |config: &OneDPieceConfig| {
+        let specs = one_d_piece::listing(config).unwrap();
+        specs.into_iter().map(|spec| (spec.name, spec.shape)).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&plain), names(&mixed));
+    let written = ModelConfig::OneDPiece(mixed.clone()).to_value();
+    assert_eq!(written["model"]["vq_model"]["latent_mix"], "dct");
+    assert!(ModelConfig::OneDPiece(plain.clone()).to_value()["model"]["vq_model"].get("latent_mix").is_none());
+
+    let open = |config: &OneDPieceConfig| one_d_piece::random_narrow(config, 3, &Device::flex()).unwrap();
+    let (plain, mixed) = (open(&plain), open(&mixed));
+    let image = images(1, 16, 16);
+    let latents = |model: &one_d_piece::OneDPiece, image: Tensor<4>| -> Vec<f32> {
+        model.network().latents(image, &mut Trace::none()).into_data().iter().collect()
+    };
+    assert_ne!(latents(&plain, image.clone()), latents(&mixed, image.clone()));
+    // Fewer tokens than frequencies, and a prefix of those: the mask tokens start from what is there.
+    let tokens = mixed.encode(&Input::Images(image)).unwrap();
+    for keep in 1..=6 {
+        assert!(values(&mixed, &tokens, &DecodeOptions::prefix(keep)).iter().all(|value| value.is_finite()));
     }
 }
 

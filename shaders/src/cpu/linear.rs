@@ -57,7 +57,9 @@ pub fn linear(x: Strided, weight: Strided, bias: Option<&[f32]>, [rows, depth, o
         for output in (chunk * OUTPUTS..outputs.min((chunk + 1) * OUTPUTS)).step_by(ROWS) {
             let left = match weights.get(output * depth..(output + ROWS) * depth) {
                 Some(packed) => Left::packed(packed),
-                None => Left { values: &weight.values[output * weight.strides[1]..], step: 1, stride: weight.strides[1] },
+                None => {
+                    Left { values: &weight.values[output * weight.strides[1]..], step: 1, stride: weight.strides[1] }
+                }
             };
             let biases: [f32; ROWS] =
                 std::array::from_fn(|row| bias.and_then(|bias| bias.get(output + row)).map_or(0.0, |&b| b));
