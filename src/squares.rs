@@ -1,7 +1,7 @@
 //! Squares of a model's own size through the model, some at once.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use tessera_datasets::Picture;
+use tessera_datasets::{DatasetError, Picture};
 use tessera_tokenizers::{DecodeOptions, Input, Tokenizer, TokenizerError, TokenizerInfo, Tokens};
 
 use crate::{Error, model_side};
@@ -90,12 +90,12 @@ pub(crate) fn parts(pictures: &[Picture]) -> impl Iterator<Item = &[Picture]> {
 }
 
 /// `[batch, 3, height, width]` as pictures: clamped to 0..=1 and rounded to 8 bits.
-fn to_pictures(images: Tensor<4>) -> Result<Vec<Picture>, Error> {
+pub(crate) fn to_pictures(images: Tensor<4>) -> Result<Vec<Picture>, DatasetError> {
     let [_, _, height, width] = images.dims();
     let values: Vec<f32> = images.into_data().iter().collect();
     let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
     values
         .chunks_exact((3 * height * width).max(1))
-        .map(|values| Ok(Picture::from_planar_f32(values, side(height), side(width))?))
+        .map(|values| Picture::from_planar_f32(values, side(height), side(width)))
         .collect()
 }

@@ -48,6 +48,7 @@ pub use rate::token_bits;
 pub use report::{Figures, FramingFacts, Mean, Method, ModelFacts, Point, Quality, Report};
 pub use sets::{SetDistance, SetDistances};
 pub use ssim::ssim;
+pub(crate) use usage::perplexity;
 pub use usage::{CodeUsage, DepthUsage};
 
 use tessera_datasets::{DatasetError, Picture};

@@ -54,20 +54,23 @@ impl CodeUsage {
 
 fn usage(vocab: u32, counts: &BTreeMap<u32, u64>) -> DepthUsage {
     let tokens: u64 = counts.values().sum();
-    let entropy: f64 = counts
-        .values()
-        .map(|&count| {
-            let share = count as f64 / tokens as f64;
-            -share * share.ln()
-        })
-        .sum();
     DepthUsage {
         vocab,
         tokens,
         used: counts.len() as u64,
         share: counts.len() as f64 / f64::from(vocab.max(1)),
-        perplexity: if tokens == 0 { 0.0 } else { entropy.exp() },
+        perplexity: perplexity(counts.values().copied()),
     }
+}
+
+/// `exp(-sum p ln p)` of a histogram; 0 for an empty one.
+pub(crate) fn perplexity(counts: impl Iterator<Item = u64> + Clone) -> f64 {
+    let total: u64 = counts.clone().sum();
+    if total == 0 {
+        return 0.0;
+    }
+    let shares = counts.filter(|&count| count > 0).map(|count| count as f64 / total as f64);
+    shares.map(|share| -share * share.ln()).sum::<f64>().exp()
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use rand::seq::IndexedRandom as _;
 use rand_chacha::ChaCha8Rng;
 use tessera_tokenizers::quantizers::VectorQuantizer;
 
+use crate::eval::perplexity;
+
 /// Uses of each code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodeCounts(Vec<u64>);
@@ -47,12 +49,7 @@ impl CodeCounts {
 
     /// `exp` of the entropy of uses: the number of codes that, used evenly, would say as much. 0 before any use.
     pub fn perplexity(&self) -> f64 {
-        let total: u64 = self.0.iter().sum();
-        if total == 0 {
-            return 0.0;
-        }
-        let shares = self.0.iter().filter(|count| **count > 0).map(|&count| count as f64 / total as f64);
-        shares.map(|share| -share * share.ln()).sum::<f64>().exp()
+        perplexity(self.0.iter().copied())
     }
 
     /// Forgets all uses.

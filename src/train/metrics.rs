@@ -1,17 +1,17 @@
 //! What a run reports: one JSON object a line in `metrics.jsonl`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 use super::TrainError;
 use super::checkpoint::{io, write};
 
 /// A line of the log: means over the steps since the line before.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct TrainLine {
     /// Steps done.
     pub step: u64,

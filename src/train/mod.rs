@@ -28,16 +28,19 @@ mod parameters;
 mod perceptual;
 mod report;
 pub mod schedule;
+mod sections;
 mod trainer;
 mod validation;
+mod window;
 
-pub use config::{
-    CodebookConfig, DataConfig, LossConfig, ModelSection, OptimizerConfig, RunConfig, SavePrecision, Stage, Start,
-    TrainConfig, ValidationConfig,
-};
+pub use config::TrainConfig;
 pub use error::TrainError;
 pub use metrics::{Line, TrainLine, ValidationLine};
 pub use objective::{Losses, Objective};
 pub use one_d_piece::OneDPieceObjective;
+pub use sections::{
+    CodebookConfig, DataConfig, LossConfig, ModelSection, OptimizerConfig, RunConfig, SavePrecision, Stage, Start,
+    ValidationConfig,
+};
 pub use trainer::{Event, Summary, train};
 pub use validation::token_counts;

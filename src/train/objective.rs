@@ -22,8 +22,8 @@ pub trait Objective {
     /// Side of the square pictures in pixels.
     fn image_size(&self) -> usize;
 
-    /// Tokens of a picture.
-    fn tokens(&self) -> usize;
+    /// The numbers of leading tokens that validation decodes, all tokens last.
+    fn token_counts(&self) -> Vec<usize>;
 
     /// Runs the network on pictures `[batch, 3, side, side]` in 0..=1. All of chance comes from `rng`.
     ///

@@ -15,6 +15,7 @@ use tessera_tokenizers::{LoadError, ModelConfig};
 
 use super::objective::{Losses, Objective};
 use super::parameters::{Parameters, read_named};
+use super::validation::token_counts;
 use super::{ModelSection, Stage, Start, TrainConfig, TrainError};
 
 /// One-D-Piece (tail token drop) or TiTok (all tokens), in one of its training stages.
@@ -168,8 +169,12 @@ impl Objective for OneDPieceObjective {
         self.config.crop_size
     }
 
-    fn tokens(&self) -> usize {
-        self.config.num_latent_tokens
+    fn token_counts(&self) -> Vec<usize> {
+        let all = self.config.num_latent_tokens;
+        match self.config.family() {
+            Family::OneDPiece => token_counts(all),
+            Family::TiTok => vec![all],
+        }
     }
 
     fn losses(

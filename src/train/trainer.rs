@@ -1,6 +1,5 @@
 //! The training loop.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,6 +23,7 @@ use super::perceptual::Perceptual;
 use super::report::write_report;
 use super::schedule::learning_rate;
 use super::validation::Validation;
+use super::window::{Terms, Window};
 use super::{SavePrecision, TrainConfig, TrainError};
 
 /// What a run tells while it goes on.
@@ -210,7 +210,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
         let mut stream = self.loader.stream(self.step * run.accumulate as u64)?;
         let (started, first) = (Instant::now(), self.step);
         let before = self.seconds;
-        let mut window = Window::new(&stream);
+        let codes = self.codes.counts().len();
+        let mut window = Window::new(&stream, codes);
         let mut judged = None;
         let mut stopped = false;
         while self.step < run.steps && !stopped {
@@ -223,9 +224,16 @@ impl<'a, O: Objective> Trainer<'a, O> {
             stopped = on_event(Event::Step { step: self.step, remaining }).is_break();
             let is_last = self.step == run.steps;
             if is_last || stopped || self.step.is_multiple_of(run.log_every) {
-                let line = window.line(&self, rate, &stream);
-                window = Window::new(&stream);
-                self.push(line, on_event)?;
+                let line = TrainLine {
+                    step: self.step,
+                    learning_rate: rate,
+                    dead_codes: self.codes.dead().len(),
+                    skipped: self.loader.skipped().len(),
+                    seconds: self.seconds,
+                    ..window.line(&stream)
+                };
+                window = Window::new(&stream, codes);
+                self.push(Line::Train(line), on_event)?;
             }
             if (is_last || self.step.is_multiple_of(self.config.validation.validate_every))
                 && !self.validation.is_empty()
@@ -267,7 +275,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             let losses = self.objective.losses(&self.network, images.clone(), self.step, &mut rng)?;
             if let Some(indices) = &losses.indices {
                 self.codes.add(indices);
-                window.codes.get_or_insert_with(|| CodeCounts::new(self.codes.counts().len())).add(indices);
+                window.add_codes(indices);
             }
             let (total, terms) = self.total(&losses, images.clone())?;
             let mut backward = total.mul_scalar(1.0 / passes as f64).backward();
@@ -281,7 +289,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 };
                 gradients.insert(name, sum);
             }
-            let loss = window.add(terms, images.dims()[0]);
+            let loss = window.add_pass(terms, images.dims()[0]);
             if !loss.is_finite() {
                 return Err(TrainError::Diverged { step: self.step, loss });
             }
@@ -294,8 +302,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         }
         let (network, norm) = self.optimizer.step(rate, self.network.clone(), &self.parameters, gradients);
         self.network = network;
-        window.norm += norm;
-        window.steps += 1;
+        window.add_step(norm);
         self.ema.update(&self.network, &self.parameters, |name| self.objective.is_trained(name));
         if let Some(latents) = latents {
             self.tend_codebook(latents);
@@ -304,11 +311,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
     }
 
     /// The weighted sum of all terms, and the terms.
-    fn total(
-        &mut self,
-        losses: &Losses,
-        images: Tensor<4>,
-    ) -> Result<(Tensor<1>, Vec<(&'static str, Tensor<1>)>), TrainError> {
+    fn total(&mut self, losses: &Losses, images: Tensor<4>) -> Result<(Tensor<1>, Terms), TrainError> {
         let weights = &self.config.loss;
         let mut terms = vec![(self.objective.reconstruction_name(), losses.reconstruction.clone())];
         let mut total = losses.reconstruction.clone().mul_scalar(weights.reconstruction_weight);
@@ -446,68 +449,4 @@ impl<'a, O: Objective> Trainer<'a, O> {
 fn to_tensor(batch: Batch, device: &Device) -> Tensor<4> {
     let side = usize::try_from(batch.image_size).unwrap_or(usize::MAX);
     Tensor::from_data(TensorData::new(batch.images, [batch.batch_size, 3, side, side]), device)
-}
-
-/// Sums since the last line of the log.
-struct Window {
-    started: Instant,
-    waited: Duration,
-    steps: u64,
-    passes: u64,
-    pictures: usize,
-    terms: BTreeMap<&'static str, (f64, u64)>,
-    norm: f64,
-    codes: Option<CodeCounts>,
-}
-
-impl Window {
-    fn new(stream: &Stream) -> Self {
-        Self {
-            started: Instant::now(),
-            waited: stream.waited(),
-            steps: 0,
-            passes: 0,
-            pictures: 0,
-            terms: BTreeMap::new(),
-            norm: 0.0,
-            codes: None,
-        }
-    }
-
-    /// Takes the terms of a pass in; returns the total.
-    fn add(&mut self, terms: Vec<(&'static str, Tensor<1>)>, pictures: usize) -> f64 {
-        self.passes += 1;
-        self.pictures += pictures;
-        let (names, values): (Vec<_>, Vec<_>) = terms.into_iter().map(|(name, value)| (name, value.detach())).unzip();
-        let values: Vec<f64> = Tensor::cat(values, 0).into_data().iter().collect();
-        for (name, value) in names.into_iter().zip(&values) {
-            self.add_term(name, *value);
-        }
-        values.last().copied().unwrap_or(f64::NAN)
-    }
-
-    fn add_term(&mut self, name: &'static str, value: f64) {
-        let (sum, count) = self.terms.entry(name).or_default();
-        *sum += value;
-        *count += 1;
-    }
-
-    fn line<O: Objective>(&self, trainer: &Trainer<'_, O>, rate: f64, stream: &Stream) -> Line {
-        let seconds = self.started.elapsed().as_secs_f64().max(1e-9);
-        let losses = self.terms.iter().map(|(name, (sum, count))| ((*name).to_owned(), sum / *count as f64)).collect();
-        Line::Train(TrainLine {
-            step: trainer.step,
-            learning_rate: rate,
-            losses,
-            gradient_norm: self.norm / self.steps.max(1) as f64,
-            usage: self.codes.as_ref().map_or(0.0, CodeCounts::usage),
-            perplexity: self.codes.as_ref().map_or(0.0, CodeCounts::perplexity),
-            dead_codes: trainer.codes.dead().len(),
-            images_per_second: self.pictures as f64 / seconds,
-            wait_share: (stream.waited() - self.waited).as_secs_f64() / seconds,
-            skipped: trainer.loader.skipped().len(),
-            peak_memory: crate::peak_memory(),
-            seconds: trainer.seconds,
-        })
-    }
 }

@@ -1,11 +1,12 @@
 //! Judging a network by pictures that it never learnt from.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Device;
 use tessera_datasets::{Picture, Sheet, psnr};
 
 use super::TrainError;
 use super::codebook::CodeCounts;
 use super::objective::Objective;
+use crate::squares::{parts, to_pictures, to_tensor};
 
 /// Pictures of the model's size and what is measured on them.
 pub struct Validation {
@@ -25,8 +26,6 @@ pub struct Judgement {
 
 /// Side of a picture on a sample sheet, in pixels.
 const CELL: u32 = 128;
-/// Pictures that go through the network at once.
-const AT_ONCE: usize = 32;
 
 impl Validation {
     /// On pictures of one size; `device` has no autodiff.
@@ -44,10 +43,10 @@ impl Validation {
     /// # Errors
     /// [`TrainError::Data`] if reconstructions do not fit the pictures.
     pub fn judge<O: Objective>(&self, objective: &O, network: &mut O::Network) -> Result<Judgement, TrainError> {
-        let counts = token_counts(objective.tokens());
+        let counts = objective.token_counts();
         let mut sums = vec![0.0; counts.len()];
         let mut codes = CodeCounts::new(objective.codebook(network).codes());
-        for pictures in self.pictures.chunks(AT_ONCE) {
+        for pictures in parts(&self.pictures) {
             let ids = objective.encode(network, to_tensor(pictures, &self.device));
             codes.add(&ids);
             for (sum, &keep) in sums.iter_mut().zip(&counts) {
@@ -77,7 +76,7 @@ impl Validation {
         let pictures: Vec<Picture> = self.pictures.iter().step_by(step).take(count).cloned().collect();
         let ids = objective.encode(network, to_tensor(&pictures, &self.device));
         let mut columns = vec![("original".to_owned(), pictures)];
-        for keep in token_counts(objective.tokens()) {
+        for keep in objective.token_counts() {
             if let Some(images) = objective.reconstruct(network, ids.clone(), keep) {
                 columns.push((keep.to_string(), to_pictures(images)?));
             }
@@ -103,18 +102,4 @@ pub fn token_counts(all: usize) -> Vec<usize> {
         std::iter::successors(Some(1_usize), |count| count.checked_mul(2)).take_while(|count| *count < all).collect();
     counts.push(all);
     counts
-}
-
-fn to_tensor(pictures: &[Picture], device: &Device) -> Tensor<4> {
-    let side = pictures.first().map_or(0, |picture| picture.width() as usize);
-    let values: Vec<f32> = pictures.iter().flat_map(Picture::to_planar_f32).collect();
-    Tensor::from_data(TensorData::new(values, [pictures.len(), 3, side, side]), device)
-}
-
-fn to_pictures(images: Tensor<4>) -> Result<Vec<Picture>, TrainError> {
-    let [_, _, height, width] = images.dims();
-    let values: Vec<f32> = images.into_data().iter().collect();
-    let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-    let pictures = values.chunks_exact((3 * height * width).max(1));
-    Ok(pictures.map(|values| Picture::from_planar_f32(values, side(height), side(width))).collect::<Result<_, _>>()?)
 }
