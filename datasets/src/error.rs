@@ -97,6 +97,15 @@ pub enum DatasetError {
         /// Name of the input.
         name: String,
     },
+    /// A JPEG whose components are stored in sizes and scans that no decoder here reads right.
+    #[error(
+        "expected a JPEG with colour at full, half or quarter size in {name:?}, found a rare mixture of sizes in several \
+         scans; save it again as an ordinary baseline or progressive JPEG, or as PNG"
+    )]
+    JpegLayout {
+        /// Name of the input.
+        name: String,
+    },
     /// The file ends before the image does.
     #[error(
         "expected a complete {format} image in {name:?}, found a file that ends too early; fetch or export it again"

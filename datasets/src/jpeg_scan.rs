@@ -1,14 +1,21 @@
-//! Walks the markers of a JPEG file to learn two things the decoder does not tell.
+//! Walks the markers of a JPEG file to learn what the decoder does not tell.
 //!
-//! The decoder fills the missing part of a cut-off file with grey and reports success, and it converts CMYK silently.
-//! A dataset needs to know both, so the markers are read here once: how many colour components there are, and
-//! whether the end marker is reached. Embedded thumbnails lie inside segments and are stepped over.
+//! The decoder fills the missing part of a cut-off file with grey and reports success, it converts CMYK silently, and
+//! it garbles some rare layouts. A dataset needs to know, so the markers are read here once: how many colour components
+//! there are, in which way they are stored, and whether the end marker is reached. Embedded thumbnails lie inside
+//! segments and are stepped over.
 
-/// The two facts.
+use crate::jpeg_frame::{Colours, Frame, Route};
+
+/// The facts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JpegFacts {
     /// Colour components of the first frame header; 4 means CMYK or YCCK.
     pub(crate) components: Option<u8>,
+    /// The decoder that reads the layout right.
+    pub(crate) route: Route,
+    /// What the components mean.
+    pub(crate) colours: Colours,
     /// Whether the end-of-image marker was reached.
     pub(crate) complete: bool,
 }
@@ -16,6 +23,7 @@ pub(crate) struct JpegFacts {
 /// Reads the markers of `bytes`; never fails, a file cut off anywhere is simply not complete.
 pub(crate) fn scan(bytes: &[u8]) -> JpegFacts {
     let mut facts = JpegFacts::default();
+    let (mut frame, mut jfif, mut adobe, mut first_scan) = (None, false, None, None);
     let mut rest = bytes;
     while let Some((marker, after)) = next_marker(rest) {
         rest = match marker {
@@ -29,13 +37,30 @@ pub(crate) fn scan(bytes: &[u8]) -> JpegFacts {
                 let Some((segment, behind)) = split_segment(after) else {
                     break;
                 };
-                // Start of frame, any coding: precision, height, width, then the component count.
-                if matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC) {
-                    facts.components = facts.components.or(segment.get(5).copied());
+                match marker {
+                    // Huffman tables, a reserved marker and arithmetic conditioning lie among the frame markers.
+                    0xC4 | 0xC8 | 0xCC => {}
+                    // Start of frame, any coding: precision, height, width, then the component count.
+                    0xC0..=0xCF => {
+                        facts.components = facts.components.or(segment.get(5).copied());
+                        frame = frame.or(Frame::parse(marker, segment));
+                    }
+                    // The first start of scan ends the part that decides about colours.
+                    0xDA => first_scan = first_scan.or(segment.first().copied()),
+                    0xE0 if first_scan.is_none() => jfif |= segment.starts_with(b"JFIF\0"),
+                    // Version and two words of flags come before the transform.
+                    0xEE if first_scan.is_none() && segment.starts_with(b"Adobe") => {
+                        adobe = segment.get(11).copied().or(adobe);
+                    }
+                    _ => {}
                 }
                 behind
             }
         };
+    }
+    if let (Some(frame), Some(first_scan)) = (frame, first_scan) {
+        facts.route = frame.route(first_scan.into());
+        facts.colours = frame.colours(jfif, adobe);
     }
     facts
 }
@@ -77,7 +102,7 @@ mod tests {
     fn the_end_marker_inside_a_segment_does_not_count() {
         // An application segment holding a whole thumbnail with its own end marker.
         let facts = with(&[0xFF, 0xE1, 0, 6, 0xFF, 0xD8, 0xFF, 0xD9, 0xFF, 0xDA, 0, 2, 1, 2]);
-        assert_eq!(facts, JpegFacts { components: Some(4), complete: false });
+        assert_eq!(facts, JpegFacts { components: Some(4), ..JpegFacts::default() });
     }
 
     #[test]

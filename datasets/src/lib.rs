@@ -31,7 +31,9 @@
 //!
 //! # Untrusted files
 //! Formats are decided by content, sizes are checked before memory is asked for, and every failure is a typed
-//! [`DatasetError`] that names the next step. Decoding itself is done by the `image` crate.
+//! [`DatasetError`] that names the next step. Decoding itself is done by the `image` crate, except for JPEG files that
+//! its decoder garbles: those of several scans that are not progressive, and those whose first component is stored
+//! smaller than another, are decoded by the `jpeg-decoder` crate.
 //!
 //! # Not supported
 //! - Colour management: embedded ICC profiles are ignored, as Pillow does; pictures are taken as sRGB.
@@ -42,7 +44,10 @@
 //! - Data sources over a network, compressed tars, sparse members of tars.
 //! - Decoding a part of a file, or a JPEG at reduced size: a photo that the loader's cache cannot keep is decoded in full
 //!   for each crop.
-//! - JPEG decoding that equals libjpeg byte for byte: values may differ by a few levels.
+//! - JPEG files with a component between the largest and the smallest size (as factors 4, 2 and 1) in several scans:
+//!   refused ([`DatasetError::JpegLayout`]), unless progressive and with the first component the largest.
+//! - JPEG decoding that equals libjpeg byte for byte: values may differ by a few levels, and by more at strong edges in
+//!   the last row of a picture whose colour is stored at half height.
 
 #![deny(missing_docs)]
 #![forbid(unsafe_code)]
@@ -51,6 +56,8 @@ mod canvas;
 mod error;
 mod flatten;
 mod folder;
+mod jpeg_frame;
+mod jpeg_planes;
 mod jpeg_scan;
 mod load;
 mod loader;

@@ -11,7 +11,9 @@ use image::{DynamicImage, ImageDecoder, ImageReader};
 
 use crate::error::{DatasetError, Result};
 use crate::flatten::{flatten, narrow_channels};
-use crate::jpeg_scan;
+use crate::jpeg_frame::Route;
+use crate::jpeg_planes;
+use crate::jpeg_scan::{self, JpegFacts};
 use crate::picture::Picture;
 use crate::raster::Raster;
 use crate::sniff::{Codec, Content, HEAD, sniff};
@@ -83,8 +85,8 @@ pub fn load_picture(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Pic
 ///
 /// # Errors
 /// [`DatasetError::EmptyFile`], [`DatasetError::NotAnImage`], [`DatasetError::UnsupportedFormat`],
-/// [`DatasetError::UnsupportedFeature`], [`DatasetError::CmykJpeg`], [`DatasetError::TooLarge`],
-/// [`DatasetError::Truncated`] or [`DatasetError::Damaged`].
+/// [`DatasetError::UnsupportedFeature`], [`DatasetError::CmykJpeg`], [`DatasetError::JpegLayout`],
+/// [`DatasetError::TooLarge`], [`DatasetError::Truncated`] or [`DatasetError::Damaged`].
 pub fn decode_picture(bytes: &[u8], name: &str, options: &LoadOptions) -> Result<Picture> {
     let upright = flatten(decode_upright(bytes, name, options)?, options.background);
     Picture::new(upright.width(), upright.height(), upright.into_raw())
@@ -98,7 +100,7 @@ pub(crate) fn decode_raster(bytes: &[u8], name: &str, options: &LoadOptions) -> 
 /// Recognises, checks, decodes and turns.
 fn decode_upright(bytes: &[u8], name: &str, options: &LoadOptions) -> Result<DynamicImage> {
     let codec = known_codec(bytes, name)?;
-    check_container(codec, bytes, name, options)?;
+    let facts = check_container(codec, bytes, name, options)?;
     let failed = |error| decoding_error(error, codec, name, options);
 
     let mut limits = image::Limits::no_limits();
@@ -106,11 +108,15 @@ fn decode_upright(bytes: &[u8], name: &str, options: &LoadOptions) -> Result<Dyn
     let mut reader = ImageReader::with_format(Cursor::new(bytes), codec.format());
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(failed)?;
-    check_size(decoder.dimensions(), options, name)?;
+    let size = decoder.dimensions();
+    check_size(size, options, name)?;
     // Broken metadata is no reason to lose the picture: it then counts as upright.
     let orientation = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
 
-    let mut upright = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    let mut upright = match facts.route {
+        Route::Planes => jpeg_planes::decode(bytes, name, facts.colours, size, options.max_bytes())?,
+        Route::Usual | Route::Refuse => DynamicImage::from_decoder(decoder).map_err(failed)?,
+    };
     upright.apply_orientation(orientation);
     Ok(upright)
 }
@@ -128,8 +134,8 @@ fn known_codec(bytes: &[u8], name: &str) -> Result<Codec> {
     }
 }
 
-/// Finds what the decoders would pass over: cut-off JPEG and WebP files, CMYK.
-fn check_container(codec: Codec, bytes: &[u8], name: &str, options: &LoadOptions) -> Result<()> {
+/// Finds what the decoders would pass over: cut-off JPEG and WebP files, CMYK, rare layouts of JPEG.
+fn check_container(codec: Codec, bytes: &[u8], name: &str, options: &LoadOptions) -> Result<JpegFacts> {
     let truncated = || DatasetError::Truncated { name: name.to_owned(), format: codec.name() };
     match codec {
         Codec::Jpeg => {
@@ -137,16 +143,25 @@ fn check_container(codec: Codec, bytes: &[u8], name: &str, options: &LoadOptions
             if facts.components == Some(4) && options.cmyk == Cmyk::Refuse {
                 return Err(DatasetError::CmykJpeg { name: name.to_owned() });
             }
-            if facts.complete { Ok(()) } else { Err(truncated()) }
+            if !facts.complete {
+                return Err(truncated());
+            }
+            if facts.route == Route::Refuse {
+                return Err(DatasetError::JpegLayout { name: name.to_owned() });
+            }
+            return Ok(facts);
         }
         Codec::WebP => {
             // RIFF states the length of what follows its first eight bytes.
             let stated = bytes.get(4..8).and_then(|field| field.try_into().ok()).map_or(0, u32::from_le_bytes);
-            if u64::from(stated) + 8 > bytes.len() as u64 { Err(truncated()) } else { Ok(()) }
+            if u64::from(stated) + 8 > bytes.len() as u64 {
+                return Err(truncated());
+            }
         }
         // The PNG decoder refuses enormous sizes with a message about memory; the header says it better.
-        Codec::Png => png_size(bytes).map_or(Ok(()), |size| check_size(size, options, name)),
+        Codec::Png => png_size(bytes).map_or(Ok(()), |size| check_size(size, options, name))?,
     }
+    Ok(JpegFacts::default())
 }
 
 /// Width and height from the header chunk that begins every PNG.
