@@ -6,10 +6,10 @@ use burn::tensor::Device;
 use tessera_layers::checkpoint::{CheckpointError, Weights, parse_config};
 use tessera_tokenizers::{LoadError, ModelConfig, Tokenizer};
 
-const CONFIG: &str = include_str!("../models/one-d-piece-tiny-32/config.json");
-const WEIGHTS: &[u8] = include_bytes!("../models/one-d-piece-tiny-32/model.safetensors");
+const CONFIG: &str = include_str!("../models/one-d-piece-tiny-64/config.json");
+const WEIGHTS: &[u8] = include_bytes!("../models/one-d-piece-tiny-64/model.safetensors");
 
-/// The tokenizer of `models/one-d-piece-tiny-32`: 32x32 pictures or tiles to 1 to 64 tokens of 10 bits. Its model card
+/// The tokenizer of `models/one-d-piece-tiny-64`: 64x64 pictures or tiles to 1 to 64 tokens of 12 bits. Its model card
 /// says how it was trained and what it is good for.
 ///
 /// # Errors

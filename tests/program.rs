@@ -12,7 +12,7 @@ fn json(text: &str) -> Value {
 
 #[test]
 fn every_command_explains_itself() {
-    for verb in ["encode", "decode", "reconstruct", "eval", "inspect", "verify", "devices"] {
+    for verb in ["encode", "decode", "reconstruct", "train", "eval", "inspect", "verify", "devices"] {
         let help = printed(tessera().args([verb, "--help"]));
         assert!(help.contains("--device") && help.contains("--json"), "{verb}: {help}");
     }
@@ -90,6 +90,27 @@ fn the_built_in_model_shows_the_picture_that_went_in() {
     let decoded = load_picture(&out, &Default::default()).unwrap();
     let quality = psnr(&original, &decoded).unwrap();
     assert!(quality > 20.0, "{quality} dB");
+}
+
+#[test]
+fn every_token_more_makes_the_built_in_model_better_on_emoji() {
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/emoji");
+    let mut command = tessera();
+    command.arg("eval").arg(data).args([
+        "--tokens",
+        "1,2,4,8,16,32,64",
+        "--baselines",
+        "jpeg:5",
+        "--no-networks",
+        "--json",
+    ]);
+    let report = json(&printed(&mut command));
+    let points = report["report"]["points"].as_array().unwrap().iter();
+    let points = points.filter(|point| point["method"].get("tokens").is_some());
+    let quality: Vec<f64> = points.map(|point| point["mean"]["psnr_db"].as_f64().unwrap()).collect();
+    assert_eq!(quality.len(), 7, "{report}");
+    assert!(quality.windows(2).all(|pair| pair[0] < pair[1]), "{quality:?}");
+    assert!(quality[6] > 18.0, "{quality:?}");
 }
 
 #[test]
