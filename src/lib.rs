@@ -6,6 +6,7 @@
 //! | picture file to tokens and back | [`encode_picture`], [`decode_tokens`] |
 //! | tensors to tokens and back | the [`Tokenizer`] trait |
 //! | token files | [`tokenizers::token_file`], [`tokenizers::bitstream`] |
+//! | train a tokenizer | [`train`] |
 //! | how good is a model? | [`eval`] |
 //! | how alike are pictures, or sets of them? | [`perceptual_net`], [`layers::perceptual`], [`eval`] |
 //! | does this GPU compute right? | [`verify`] |
@@ -27,7 +28,7 @@
 //! ```
 //!
 //! # Not supported
-//! Training from the command line, the other tokenizers and the autoregressive generators follow; see `CHANGELOG.md`.
+//! The other tokenizers and the autoregressive generators follow; see `CHANGELOG.md`.
 #![deny(missing_docs)]
 
 mod default_model;

@@ -242,6 +242,19 @@ fn both_stages_of_two_stage_models_train_what_they_should() {
 }
 
 #[test]
+fn the_settings_in_the_repository_are_understood_and_the_example_runs() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["train.toml", "finetune.toml"] {
+        let path = root.join("models/one-d-piece-tiny-64").join(file);
+        assert!(printed(tessera().arg("train").arg(path).arg("--print-config")).contains("[validation.source]"));
+    }
+    let out = tempfile::tempdir().unwrap();
+    let mut command = tessera();
+    command.arg("train").arg(root.join("examples/train.toml")).args(["--steps", "2", "--out"]).arg(out.path());
+    assert!(printed(&mut command).contains("validation PSNR"));
+}
+
+#[test]
 fn settings_print_as_a_file_that_means_the_same() {
     let bench = Bench::new();
     let text = printed(tessera().arg("train").arg(bench.path("train.toml")).args([
