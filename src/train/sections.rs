@@ -73,10 +73,12 @@ pub struct ModelSection {
     /// How parameters start.
     #[arg(long, value_name = "START")]
     pub start: Start,
-    /// Start from the weights of this folder or file instead.
+    /// Start from the weights of this folder or file instead; for the stage decoder with --proxy, from those of the stage
+    /// proxy.
     #[arg(long, value_name = "MODEL")]
     pub from: Option<PathBuf>,
-    /// The proxy tokenizer (MaskGIT-VQGAN) whose codes the first of two stages learns to predict.
+    /// The proxy tokenizer (MaskGIT-VQGAN): its codes are what the stage proxy learns to predict, its decoder is where the
+    /// pixel decoder of the stage decoder starts.
     #[arg(long, value_name = "MODEL")]
     pub proxy: Option<PathBuf>,
 }

@@ -4,27 +4,26 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use burn::tensor::{Device, Tensor, TensorData};
-use rand::SeedableRng as _;
-use rand_chacha::ChaCha8Rng;
-use tessera_datasets::{Batch, Loader, LoaderOptions, Source, Stream, validation};
-use tessera_layers::checkpoint::{Precision, Weights, write_safetensors};
+use burn::tensor::Device;
+use tessera_datasets::{Loader, LoaderOptions, Source, validation};
 
 use super::adversary::Adversary;
-use super::checkpoint::{Checkpoints, State, read_state, write};
-use super::codebook::{CodeCounts, move_codes};
+use super::checkpoint::{Checkpoints, read_state, write};
+use super::codebook::CodeCounts;
 use super::ema::Ema;
 use super::metrics::{Line, Metrics, TrainLine, ValidationLine};
-use super::objective::{Losses, Objective};
+use super::objective::Objective;
 use super::one_d_piece::OneDPieceObjective;
 use super::optimizer::NamedAdamW;
-use super::parameters::{Named, Parameters};
+use super::parameters::Parameters;
 use super::perceptual::Perceptual;
-use super::report::write_report;
 use super::schedule::learning_rate;
 use super::validation::Validation;
-use super::window::{Terms, Window};
-use super::{SavePrecision, TrainConfig, TrainError};
+use super::window::Window;
+use super::{TrainConfig, TrainError};
+
+mod saving;
+mod step;
 
 /// What a run tells while it goes on.
 pub enum Event<'a> {
@@ -63,13 +62,6 @@ pub struct Summary {
     pub seconds: f64,
     /// Whether all steps were done.
     pub is_finished: bool,
-}
-
-/// What a draw of chance is for.
-#[derive(Clone, Copy)]
-enum Purpose {
-    Losses,
-    Codes,
 }
 
 /// Trains the tokenizer that `config` describes, on `device` (which needs no autodiff yet), into the folder `out`.
@@ -262,113 +254,6 @@ impl<'a, O: Objective> Trainer<'a, O> {
         self.metrics.push(line)
     }
 
-    /// Forward and backward passes of one step, the optimiser, the average, and the codebook's care.
-    fn one_step(&mut self, rate: f64, stream: &mut Stream, window: &mut Window) -> Result<(), TrainError> {
-        let passes = self.config.run.accumulate;
-        let mut gradients = Named::new();
-        let mut latents = None;
-        for pass in 0..passes {
-            let index = self.step * passes as u64 + pass as u64;
-            let batch = stream.next()?;
-            let images = to_tensor(batch, &self.device.clone().autodiff());
-            let mut rng = self.rng(index, Purpose::Losses);
-            let losses = self.objective.losses(&self.network, images.clone(), self.step, &mut rng)?;
-            if let Some(indices) = &losses.indices {
-                self.codes.add(indices);
-                window.add_codes(indices);
-            }
-            let (total, terms) = self.total(&losses, images.clone())?;
-            let mut backward = total.mul_scalar(1.0 / passes as f64).backward();
-            for (name, gradient) in self.parameters.gradients(&self.network, &mut backward) {
-                if !self.objective.is_trained(&name) {
-                    continue;
-                }
-                let sum = match gradients.remove(&name) {
-                    Some(sum) => sum + gradient,
-                    None => gradient,
-                };
-                gradients.insert(name, sum);
-            }
-            let loss = window.add_pass(terms, images.dims()[0]);
-            if !loss.is_finite() {
-                return Err(TrainError::Diverged { step: self.step, loss });
-            }
-            if let (Some(adversary), Some(image)) = (&mut self.adversary, losses.image)
-                && self.step >= self.config.loss.adversarial_from
-            {
-                window.add_term("discriminator", adversary.step(images, image, rate));
-            }
-            latents = Some(losses.latents);
-        }
-        let (network, norm) = self.optimizer.step(rate, self.network.clone(), &self.parameters, gradients);
-        self.network = network;
-        window.add_step(norm);
-        self.ema.update(&self.network, &self.parameters, |name| self.objective.is_trained(name));
-        if let Some(latents) = latents {
-            self.tend_codebook(latents);
-        }
-        Ok(())
-    }
-
-    /// The weighted sum of all terms, and the terms.
-    fn total(&mut self, losses: &Losses, images: Tensor<4>) -> Result<(Tensor<1>, Terms), TrainError> {
-        let weights = &self.config.loss;
-        let mut terms = vec![(self.objective.reconstruction_name(), losses.reconstruction.clone())];
-        let mut total = losses.reconstruction.clone().mul_scalar(weights.reconstruction_weight);
-        if let Some(quantizer) = &losses.quantizer {
-            total = total + quantizer.clone().mul_scalar(weights.quantizer_weight);
-            terms.push(("quantizer", quantizer.clone()));
-        }
-        if let Some(image) = &losses.image {
-            if weights.perceptual_weight > 0.0 && self.step >= weights.perceptual_from {
-                let net = match &mut self.perceptual {
-                    Some(net) => net,
-                    empty => empty.insert(Perceptual::new(self.device)?),
-                };
-                let distance = net.loss(image.clone(), images);
-                total = total + distance.clone().mul_scalar(weights.perceptual_weight);
-                terms.push(("effd", distance));
-            }
-            if let Some(adversary) = &self.adversary
-                && self.step >= weights.adversarial_from
-            {
-                let fooled = adversary.generator_loss(image.clone());
-                total = total + fooled.clone().mul_scalar(weights.adversarial_weight);
-                terms.push(("adversarial", fooled));
-            }
-        }
-        terms.push(("total", total.clone()));
-        Ok((total, terms))
-    }
-
-    /// Starts the codebook from latents after the free steps, and moves dead codes onto latents.
-    fn tend_codebook(&mut self, latents: Tensor<3>) {
-        let care = &self.config.codebook;
-        let done = self.step + 1;
-        let codes: Vec<usize> = if done == care.free_steps {
-            (0..self.codes.counts().len()).collect()
-        } else if care.reseed_every > 0
-            && done > care.free_steps
-            && done <= care.reseed_until
-            && (done - care.free_steps).is_multiple_of(care.reseed_every)
-        {
-            self.codes.dead()
-        } else {
-            return;
-        };
-        let mut rng = self.rng(self.step, Purpose::Codes);
-        let quantizer = self.objective.codebook(&mut self.network);
-        move_codes(quantizer, &codes, latents, &mut rng);
-        self.ema.adopt_rows(&self.network, &self.parameters, self.objective.codebook_name(), &codes);
-        self.codes.clear();
-    }
-
-    fn rng(&self, index: u64, purpose: Purpose) -> ChaCha8Rng {
-        let mut rng = ChaCha8Rng::seed_from_u64(self.config.run.seed ^ 0x7e55_e7a0_0000_0000);
-        rng.set_stream(index * 2 + purpose as u64);
-        rng
-    }
-
     fn validate(&mut self) -> Result<ValidationLine, TrainError> {
         let mut network = self.ema.plain(&self.network, &self.parameters);
         let judged = self.validation.judge(&self.objective, &mut network)?;
@@ -382,71 +267,4 @@ impl<'a, O: Objective> Trainer<'a, O> {
         }
         Ok(ValidationLine { step: self.step, psnr: judged.psnr, usage: judged.usage, perplexity: judged.perplexity })
     }
-
-    fn save(&self) -> Result<std::path::PathBuf, TrainError> {
-        let specs = self.objective.specs();
-        let mut files = vec![
-            ("model.safetensors", self.parameters.tensors(&self.network, specs)),
-            ("ema.safetensors", self.ema.tensors(specs)),
-            ("optimizer.safetensors", self.optimizer.tensors()),
-        ];
-        let mut lecam = [0.0; 2];
-        if let Some(adversary) = &self.adversary {
-            let specs = &adversary.specs;
-            files.push(("discriminator.safetensors", adversary.parameters.tensors(&adversary.discriminator, specs)));
-            files.push(("discriminator-optimizer.safetensors", adversary.optimizer.tensors()));
-            lecam = [adversary.lecam.ema_real, adversary.lecam.ema_fake];
-        }
-        let state = State {
-            step: self.step,
-            code_counts: self.codes.counts().to_vec(),
-            lecam,
-            seconds: self.seconds,
-            config: self.essence.clone(),
-        };
-        let path = self.checkpoints.write(&state, &files)?;
-        self.report()?;
-        Ok(path)
-    }
-
-    fn restore(&mut self, folder: &Path, state: State) -> Result<(), TrainError> {
-        let open = |name: &str| Weights::open(&folder.join(name));
-        let specs = self.objective.specs().to_vec();
-        self.network = self.parameters.load(self.network.clone(), &open("model.safetensors")?)?;
-        self.ema.restore(&open("ema.safetensors")?, &specs, state.step, self.device)?;
-        self.optimizer.restore(&open("optimizer.safetensors")?, self.device)?;
-        if let Some(adversary) = &mut self.adversary {
-            let weights = open("discriminator.safetensors")?;
-            adversary.discriminator = adversary.parameters.load(adversary.discriminator.clone(), &weights)?;
-            adversary.optimizer.restore(&open("discriminator-optimizer.safetensors")?, self.device)?;
-            [adversary.lecam.ema_real, adversary.lecam.ema_fake] = state.lecam;
-        }
-        self.codes = CodeCounts::from_counts(state.code_counts);
-        (self.step, self.seconds) = (state.step, state.seconds);
-        Ok(())
-    }
-
-    fn report(&self) -> Result<(), TrainError> {
-        let title = format!("tessera training, {} of {} steps", self.step, self.config.run.steps);
-        write_report(self.out, &title, &self.settings, self.metrics.lines(), self.sheet.as_deref())
-    }
-
-    /// Writes the model as it stands, with averaged weights, and the report.
-    fn finish(&self) -> Result<(), TrainError> {
-        let text = serde_json::to_string_pretty(&self.objective.config())
-            .map_err(|error| TrainError::Report(error.to_string()))?;
-        let precision = match self.config.run.precision {
-            SavePrecision::F32 => Precision::F32,
-            SavePrecision::F16 => Precision::F16,
-        };
-        let tensors = self.ema.tensors(self.objective.specs());
-        write_safetensors(&self.out.join("model.safetensors"), &tensors, precision, Default::default())?;
-        write(&self.out.join("config.json"), text.as_bytes())?;
-        self.report()
-    }
-}
-
-fn to_tensor(batch: Batch, device: &Device) -> Tensor<4> {
-    let side = usize::try_from(batch.image_size).unwrap_or(usize::MAX);
-    Tensor::from_data(TensorData::new(batch.images, [batch.batch_size, 3, side, side]), device)
 }
