@@ -4,7 +4,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::copy_of;
+use common::{copy_of, open};
 
 use tessera::DeviceChoice;
 use tessera::verify::{Case, CaseError, Outcome, verify};
@@ -18,11 +18,7 @@ fn cases(system: &str) -> Vec<PathBuf> {
 }
 
 fn all_pass_on(device: DeviceChoice) {
-    let device = match device.open() {
-        Ok(device) => device,
-        Err(error) if std::env::var("TESSERA_REQUIRE_GPU").is_ok_and(|value| value == "1") => panic!("{error}"),
-        Err(error) => return eprintln!("SKIPPED: {error}"),
-    };
+    let Some(device) = open(device) else { return };
     for system in tessera::verify::SYSTEMS {
         for folder in cases(system) {
             let report = verify(&Case::open(&folder).unwrap(), &device).unwrap();

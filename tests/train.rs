@@ -4,13 +4,16 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{picture, printed, refused, tessera};
+use common::{open, picture, printed, refused, tessera};
 use serde_json::{Value, json};
+use tessera::DeviceChoice;
 use tessera::layers::checkpoint::Weights;
 use tessera::tokenizers::{DecodeOptions, Input, ModelConfig};
+use tessera::train::{TrainConfig, train};
 
 /// A folder with pictures, a tiny architecture, and settings that use every part of the trainer.
 struct Bench(tempfile::TempDir);
@@ -159,6 +162,26 @@ fn a_killed_run_resumes_to_the_same_bits() {
         assert_eq!(steps("whole"), steps("killed"), "every line is there once");
         fs::remove_dir_all(bench.path("killed")).unwrap();
     }
+}
+
+#[test]
+fn the_gpu_trains_as_the_cpu_does() {
+    let bench = Bench::new();
+    let plain = SETTINGS.replace("perceptual_weight = 0.01", "").replace("adversarial_weight = 0.1", "");
+    bench.write("train.toml", &plain.replace("steps = 10", "steps = 4"));
+    let config = TrainConfig::read(&bench.path("train.toml")).unwrap();
+    let losses = |device: DeviceChoice| {
+        let device = open(device)?;
+        let out = bench.path("run");
+        train(&config, &out, &device, false, &mut |_| ControlFlow::Continue(())).unwrap();
+        let lines = lines(&out);
+        fs::remove_dir_all(out).unwrap();
+        let train = lines.iter().filter(|line| line["kind"] == "train");
+        Some(train.map(|line| line["losses"]["total"].as_f64().unwrap()).collect::<Vec<_>>())
+    };
+    let (Some(cpu), Some(gpu)) = (losses(DeviceChoice::Cpu), losses(DeviceChoice::Gpu(0))) else { return };
+    assert_eq!(cpu.len(), 4);
+    assert!(cpu.iter().zip(&gpu).all(|(cpu, gpu)| (cpu - gpu).abs() < 1e-4 * cpu), "{cpu:?} {gpu:?}");
 }
 
 #[test]

@@ -122,7 +122,7 @@ impl TrainConfig {
                 return invalid(key, format!("a number from 1 to {most}"), value.to_string());
             }
         }
-        let weights: [(&'static str, f64); 8] = [
+        let weights: [(&'static str, f64); 10] = [
             ("loss.reconstruction_weight", loss.reconstruction_weight),
             ("loss.quantizer_weight", loss.quantizer_weight),
             ("loss.perceptual_weight", loss.perceptual_weight),
@@ -131,6 +131,8 @@ impl TrainConfig {
             ("optimizer.learning_rate", optimizer.learning_rate),
             ("optimizer.final_learning_rate", optimizer.final_learning_rate),
             ("optimizer.weight_decay", optimizer.weight_decay),
+            ("optimizer.epsilon", optimizer.epsilon),
+            ("optimizer.clip_norm", optimizer.clip_norm),
         ];
         for (key, value) in weights {
             if !(value.is_finite() && value >= 0.0) {

@@ -217,7 +217,7 @@ pub struct CodebookConfig {
     /// Steps between moves of dead codes onto latents; 0 never moves one.
     #[arg(long, value_name = "N")]
     pub reseed_every: u64,
-    /// Last step that moves codes.
+    /// Last step that moves codes; 0 for all steps.
     #[arg(long, value_name = "STEP")]
     pub reseed_until: u64,
 }

@@ -4,6 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use burn::tensor::Device;
+use tessera::DeviceChoice;
 use tessera::datasets::{Picture, save_png};
 
 /// The program, on the CPU.
@@ -16,6 +18,18 @@ pub fn tessera() -> Command {
 /// A tiny One-D-Piece for 16x16 pictures with its weights in a `pytorch_model.bin`.
 pub fn tiny_model() -> PathBuf {
     golden("bin_checkpoint")
+}
+
+/// The device, or `None` where there is no such adapter; with `TESSERA_REQUIRE_GPU=1` that is a failure.
+pub fn open(device: DeviceChoice) -> Option<Device> {
+    match device.open() {
+        Ok(device) => Some(device),
+        Err(error) if std::env::var("TESSERA_REQUIRE_GPU").is_ok_and(|value| value == "1") => panic!("{error}"),
+        Err(error) => {
+            eprintln!("SKIPPED: {error}");
+            None
+        }
+    }
 }
 
 /// The folder of a recorded case.

@@ -108,7 +108,7 @@ impl<O: Objective> Trainer<'_, O> {
             (0..self.codes.counts().len()).collect()
         } else if care.reseed_every > 0
             && done > care.free_steps
-            && done <= care.reseed_until
+            && (care.reseed_until == 0 || done <= care.reseed_until)
             && (done - care.free_steps).is_multiple_of(care.reseed_every)
         {
             self.codes.dead()
