@@ -65,7 +65,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         let bits = tokens * per_position;
         let byte_count = bits.div_ceil(8);
         let per_pixel = bits as f64 / pixels;
-        let labels = [format!("{tokens} tokens"), bytes(byte_count), format!("{psnr:.2} dB")];
+        let plural = if tokens == 1 { "" } else { "s" };
+        let labels = [format!("{tokens} token{plural}"), bytes(byte_count), format!("{psnr:.2} dB")];
         sheet = sheet.push(decoded, &labels);
         rows.push(vec![
             keep.to_string(),
