@@ -75,6 +75,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         return Ok(Done { json: serde_json::to_value(&config)?, quiet: text.clone(), text, passed: true });
     }
     let out = arguments.out.as_ref().context("give --out FOLDER")?;
+    crate::keep_freed_memory();
     let device = common.open_device()?;
     let bar = common.progress(usize::try_from(config.run.steps).unwrap_or(usize::MAX), "training");
     let is_quiet = common.quiet || common.json;
