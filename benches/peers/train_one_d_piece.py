@@ -10,6 +10,7 @@ Both sides decode, quantize, step AdamW and average the weights; PyTorch gets it
 
 import argparse
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -49,7 +50,7 @@ class Twin(nn.Module):
         self.register_buffer("mix", torch.linalg.qr(torch.randn(self.cells, self.cells))[0][: self.latents])
 
     def loss(self, image, keep):
-        b, (grid) = len(image), int(self.cells**0.5)
+        b, grid = len(image), int(self.cells**0.5)
         x = self.embed(image).flatten(2).transpose(1, 2)
         start = self.latent_tokens + self.mix @ x
         x = torch.cat([torch.cat([self.cls.expand(b, -1, -1), x], 1) + self.pos, start], 1)
@@ -92,8 +93,6 @@ def tessera(program, config, steps, threads):
     with tempfile.TemporaryDirectory() as folder:
         command = [program, "train", config, "--out", folder, "--device", "cpu", "--quiet", "--log-every", "5", "--free-steps", "0"]
         command += ["--steps", str(steps), "--validate-every", "1000000", "--validation-pictures", "1", "--sample-pictures", "0"]
-        import os
-
         subprocess.run(command, check=True, capture_output=True, env={**os.environ, "RAYON_NUM_THREADS": str(threads)})
         lines = [json.loads(line) for line in open(f"{folder}/metrics.jsonl")]
     speeds = [line["images_per_second"] for line in lines if line["kind"] == "train"][1:]
