@@ -69,6 +69,4 @@ pub struct Losses {
     pub latents: Tensor<3>,
     /// Reconstructed pictures `[batch, 3, side, side]`, for perceptual and adversarial terms.
     pub image: Option<Tensor<4>>,
-    /// Leading tokens that were decoded.
-    pub kept: usize,
 }

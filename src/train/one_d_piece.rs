@@ -201,7 +201,6 @@ impl Objective for OneDPieceObjective {
                 indices: Some(losses.indices),
                 latents: losses.latents,
                 image: None,
-                kept,
             });
         }
         let quantizing = match self.stage {
@@ -211,7 +210,7 @@ impl Objective for OneDPieceObjective {
         };
         let PixelLosses { reconstruction, quantizer, indices, latents, image } =
             pixel_losses(network, images, kept, quantizing).ok_or_else(unfit)?;
-        Ok(Losses { reconstruction, quantizer, indices, latents, image: Some(image), kept })
+        Ok(Losses { reconstruction, quantizer, indices, latents, image: Some(image) })
     }
 
     fn codebook<'a>(&self, network: &'a mut OneDPieceNetwork) -> &'a mut VectorQuantizer {

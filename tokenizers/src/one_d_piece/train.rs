@@ -36,9 +36,7 @@ pub fn stage1_losses(
     keep: usize,
     quantizer_weight: f64,
 ) -> Option<Stage1Losses> {
-    let latents = network.latents(image, &mut Trace::none());
-    let compared = network.quantizer().compared(latents.clone()).detach();
-    let quantized = network.quantizer().forward(latents);
+    let quantized = network.quantizer().forward(network.latents(image, &mut Trace::none()));
     let vectors = keep_prefix(quantized.vectors.clone(), keep);
     let Decoded::Logits(logits) = network.decode_vectors(vectors, &mut Trace::none()) else {
         return None;
@@ -51,7 +49,7 @@ pub fn stage1_losses(
         quantizer,
         logits,
         indices: quantized.indices,
-        latents: compared,
+        latents: quantized.latents.detach(),
     })
 }
 
@@ -92,21 +90,21 @@ pub fn pixel_losses(
     let quantizer = network.quantizer();
     let latents = network.latents(image.clone(), &mut Trace::none());
     let latents = if quantizing == Quantizing::Frozen { latents.detach() } else { latents };
-    let compared = quantizer.compared(latents.clone());
-    let (vectors, losses, indices) = if quantizing == Quantizing::Free {
-        (compared.clone(), None, None)
+    let (vectors, latents, losses, indices) = if quantizing == Quantizing::Free {
+        let compared = quantizer.compared(latents);
+        (compared.clone(), compared, None, None)
     } else {
         let quantized = quantizer.forward(latents);
         let losses = (quantizing == Quantizing::Trained).then(|| quantized.loss());
         let vectors = if losses.is_some() { quantized.vectors } else { quantized.vectors.detach() };
-        (vectors, losses, Some(quantized.indices))
+        (vectors, quantized.latents, losses, Some(quantized.indices))
     };
     let decoded = network.decode(keep_prefix(vectors, keep), &mut Trace::none())?;
     Some(PixelLosses {
         reconstruction: (decoded.clone() - image).square().mean(),
         quantizer: losses,
         indices,
-        latents: compared.detach(),
+        latents: latents.detach(),
         image: decoded,
     })
 }

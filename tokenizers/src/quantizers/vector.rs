@@ -24,6 +24,8 @@ pub struct Quantized {
     pub indices: Tensor<2, Int>,
     /// `[batch, positions, width]`: the codes' values, the latents' gradient.
     pub vectors: Tensor<3>,
+    /// `[batch, positions, width]`: the latents as they were compared, see [`VectorQuantizer::compared`].
+    pub latents: Tensor<3>,
     /// `commitment_cost * mean((sg(code) - latent)^2)`, over every element of every position.
     pub commitment_loss: Tensor<1>,
     /// `mean((code - sg(latent))^2)`.
@@ -85,8 +87,9 @@ impl VectorQuantizer {
         let latents = self.compared(latents);
         let commitment = (codes.clone().detach() - latents.clone()).powf_scalar(2.0).mean();
         let codebook_loss = (codes.clone() - latents.clone().detach()).powf_scalar(2.0).mean();
-        let vectors = latents.clone() + (codes - latents).detach();
-        Quantized { indices, vectors, commitment_loss: commitment.mul_scalar(self.commitment_cost), codebook_loss }
+        let vectors = latents.clone() + (codes - latents.clone()).detach();
+        let commitment_loss = commitment.mul_scalar(self.commitment_cost);
+        Quantized { indices, vectors, latents, commitment_loss, codebook_loss }
     }
 
     /// Code vectors of soft assignments: probabilities `[batch, positions, codes]` times the raw codebook.
