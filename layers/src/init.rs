@@ -18,6 +18,13 @@ pub enum Init {
     Normal(f32),
     /// Uniform in `-bound..bound`.
     Uniform(f32),
+    /// Sines and cosines of the two coordinates of a grid, `[1, channels, height, width]`; no chance in it.
+    SinCosGrid {
+        /// Rows of the grid.
+        height: usize,
+        /// Columns of the grid.
+        width: usize,
+    },
 }
 
 impl Init {
@@ -29,7 +36,7 @@ impl Init {
     /// The same distribution `factor` times as wide.
     pub fn scaled(self, factor: f32) -> Self {
         match self {
-            Init::Zeros | Init::Ones => self,
+            Init::Zeros | Init::Ones | Init::SinCosGrid { .. } => self,
             Init::Normal(deviation) => Init::Normal(deviation * factor),
             Init::Uniform(bound) => Init::Uniform(bound * factor),
         }
@@ -49,8 +56,24 @@ impl Init {
                 })
                 .collect(),
             Init::Uniform(bound) => (0..count).map(|_| (rng.random::<f32>() * 2.0 - 1.0) * bound).collect(),
+            Init::SinCosGrid { height, width } => sin_cos_grid(count / (height * width).max(1), height, width),
         }
     }
+}
+
+/// `[channels, height, width]`: with the frequencies `10000^(-j / q)`, `q = channels / 4`, a quarter each of the sine and
+/// cosine of `n / height` and of `n % height`, where `n` counts cells row by row.
+///
+/// For squares that is row and column. For other grids it is not, but so the released tables are made.
+fn sin_cos_grid(channels: usize, height: usize, width: usize) -> Vec<f32> {
+    let quarter = (channels / 4).max(1);
+    let value = |channel: usize, cell: usize| {
+        let place = if channel / quarter < 2 { cell / height } else { cell % height };
+        let frequency = 10_000_f64.powf(-((channel % quarter) as f64) / quarter as f64);
+        let angle = place as f64 * frequency;
+        (if (channel / quarter).is_multiple_of(2) { angle.sin() } else { angle.cos() }) as f32
+    };
+    (0..channels).flat_map(|channel| (0..height * width).map(move |cell| value(channel, cell))).collect()
 }
 
 fn fnv1a(name: &str) -> u64 {

@@ -5,10 +5,18 @@ use burn::tensor::Tensor;
 /// An intermediate value, handed to a [`Trace`].
 #[derive(Debug, Clone)]
 pub enum Tap {
+    /// `[batch, channels]`
+    Rank2(Tensor<2>),
     /// `[batch, positions, channels]`
     Rank3(Tensor<3>),
     /// `[batch, channels, height, width]`
     Rank4(Tensor<4>),
+}
+
+impl From<Tensor<2>> for Tap {
+    fn from(tensor: Tensor<2>) -> Self {
+        Tap::Rank2(tensor)
+    }
 }
 
 impl From<Tensor<3>> for Tap {

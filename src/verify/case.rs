@@ -72,6 +72,8 @@ impl CaseError {
 pub struct Case {
     /// Name: the folder's.
     pub name: String,
+    /// The folder itself.
+    pub folder: PathBuf,
     /// System, such as `one-d-piece`.
     pub system: String,
     /// What sort of case.
@@ -126,6 +128,7 @@ impl Case {
         }
         Ok(Self {
             name: folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned(),
+            folder: folder.to_owned(),
             system: description.system,
             kind: description.kind,
             atol: description.atol,

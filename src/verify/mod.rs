@@ -8,7 +8,9 @@
 
 mod case;
 mod compare;
+mod flextok;
 mod gradients;
+mod inputs;
 mod one_d_piece;
 mod values;
 
@@ -19,7 +21,7 @@ pub use values::{Value, Values};
 use burn::tensor::Device;
 
 /// Systems whose cases can be run.
-pub const SYSTEMS: [&str; 1] = ["one-d-piece"];
+pub const SYSTEMS: [&str; 2] = ["flextok", "one-d-piece"];
 
 /// Runs a case on a device.
 ///
@@ -29,6 +31,7 @@ pub const SYSTEMS: [&str; 1] = ["one-d-piece"];
 pub fn verify(case: &Case, device: &Device) -> Result<Report, CaseError> {
     let mut values = Values::wanting(case.expected_names());
     match case.system.as_str() {
+        "flextok" => flextok::run(case, device, &mut values)?,
         "one-d-piece" => one_d_piece::run(case, device, &mut values)?,
         other => return Err(CaseError::UnknownSystem(other.to_owned())),
     }

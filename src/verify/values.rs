@@ -75,6 +75,7 @@ impl Values {
     /// Takes an intermediate value of a forward pass.
     pub fn tap(&mut self, name: &str, tap: Tap) {
         match tap {
+            Tap::Rank2(tensor) => self.floats(name, tensor),
             Tap::Rank3(tensor) => self.floats(name, tensor),
             Tap::Rank4(tensor) => self.floats(name, tensor),
         }

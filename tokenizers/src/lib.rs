@@ -6,6 +6,7 @@
 //! | architecture | module | tokens |
 //! |---|---|---|
 //! | One-D-Piece, TiTok | [`one_d_piece`] | ordered; any prefix decodes (One-D-Piece) |
+//! | FlexTok | [`flextok`] | ordered; any prefix decodes, by sampling a flow |
 //! | MaskGIT-VQGAN | [`maskgit_vqgan`] | grid, pictures of any multiple of its patch |
 //!
 //! ```
@@ -30,8 +31,10 @@
 #![deny(missing_docs)]
 
 pub mod adversarial;
+pub mod autoencoder_kl;
 pub mod bitstream;
 mod config;
+pub mod flextok;
 mod load_error;
 pub mod maskgit_vqgan;
 mod model_config;
@@ -49,5 +52,5 @@ pub use load_error::LoadError;
 pub use model_config::ModelConfig;
 pub use pretrained::{from_files, from_pretrained};
 pub use token_file::{Cut, PictureInfo, TokenFile, load_tokens, save_tokens};
-pub use tokenizer::{DecodeOptions, Input, Latents, Output, ResizeFilter, Tokenizer, TokenizerError, TokenizerInfo};
+pub use tokenizer::{DecodeOptions, FlowOptions, Input, Latents, Output, ResizeFilter, Tokenizer, TokenizerError, TokenizerInfo};
 pub use tokens::{Fingerprint, TokenLayout, Tokens, TokensError, id_bits};

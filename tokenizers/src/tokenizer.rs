@@ -1,7 +1,9 @@
 //! What every tokenizer offers.
 
 use burn::tensor::Tensor;
+use tessera_shaders::Projection;
 
+use crate::flextok::Guidance;
 use crate::{Fingerprint, TokenLayout, Tokens, TokensError};
 
 /// What goes into a tokenizer.
@@ -39,17 +41,37 @@ pub struct Latents {
 }
 
 /// How to decode.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct DecodeOptions {
     /// Decode only the first so many tokens of each item; only where any prefix decodes.
     pub keep: Option<usize>,
+    /// Height and width of the pictures in pixels, where tokens do not say it; the model's own where absent.
+    pub size: Option<[usize; 2]>,
+    /// How decoders that sample a flow do it; others take no notice.
+    pub flow: FlowOptions,
+}
+
+/// Sampling of a flow decoder; what is absent the model's configuration says.
+#[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
+pub struct FlowOptions {
+    /// Euler steps.
+    pub steps: Option<usize>,
+    /// Classifier-free guidance.
+    pub guidance: Option<Guidance>,
+    /// `Some(None)` for plain guidance, `Some(Some(_))` for adaptive projected guidance.
+    pub projection: Option<Option<Projection>>,
+    /// Seed of the noise.
+    pub seed: u64,
+    /// Index of the first item among all that are decoded with this seed: items draw their noise by their index.
+    pub first_item: u64,
 }
 
 impl DecodeOptions {
     /// Decodes the first `keep` tokens.
     pub fn prefix(keep: usize) -> Self {
-        Self { keep: Some(keep) }
+        Self { keep: Some(keep), ..Self::default() }
     }
 }
 

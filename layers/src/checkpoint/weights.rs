@@ -1,7 +1,7 @@
 //! Lazy readers of weight files.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -82,6 +82,18 @@ impl Weights {
         match &self.source {
             Source::Torch(state) => state.wrapper.as_deref(),
             _ => None,
+        }
+    }
+
+    /// Text that a safetensors file carries beside its tensors; `None` where there is none, or several files.
+    pub fn texts(&self) -> Option<&HashMap<String, String>> {
+        match &self.source {
+            Source::Safetensors(shards) => match shards.as_slice() {
+                [only] => only.metadata.metadata().as_ref(),
+                _ => None,
+            },
+            Source::Embedded { metadata, .. } => metadata.metadata().as_ref(),
+            Source::Torch(_) => None,
         }
     }
 

@@ -1,0 +1,142 @@
+//! The transformer block of both FlexTok trunks.
+
+use burn::module::Module;
+use burn::tensor::{Tensor, activation};
+use tessera_layers::{Init, Linear, ParamResult, Params, Trace};
+use tessera_shaders::{AttentionMask, gated_add, layer_norm, masked_attention, modulated_norm};
+
+use super::config::TrunkConfig;
+
+/// Epsilon of the trunks' normalisations, which have no parameters.
+pub(super) const EPSILON: f32 = 1e-5;
+/// Attention scores are multiplied by this over the head's channels: muP's rule with a base of 64 channels.
+const SCALE: f32 = 8.0;
+
+/// `x += attention(norm(x))`, `x += mlp(norm(x))`: norms without parameters, queries and keys normalised head by head,
+/// SwiGLU, no biases. With a time embedding, norms are shifted and scaled and branches gated (adaLN), each kind of token by
+/// its own numbers.
+///
+/// Names: `attn.{wq,wk,wv,proj}`, `mlp.{fc1,fc2,fc3}`, `adaLN_modulation.1`. Source: FlexTok (arXiv 2502.13967), released
+/// checkpoints.
+#[derive(Module, Debug)]
+pub struct FlexBlock {
+    wq: Linear,
+    wk: Linear,
+    wv: Linear,
+    proj: Linear,
+    fc1: Linear,
+    fc2: Linear,
+    fc3: Linear,
+    modulation: Option<Linear>,
+    heads: usize,
+}
+
+/// Kinds of tokens that have numbers of their own: patches and registers.
+const KINDS: usize = 2;
+
+/// Where a block's modulation comes from.
+pub(super) struct Conditioning<'a> {
+    /// `silu` of the time embedding, `[batch, dim]`.
+    pub time: &'a Tensor<2>,
+    /// Patches, which stand before the registers.
+    pub patches: usize,
+}
+
+impl FlexBlock {
+    /// A block of the trunk; `modulated` for the decoder's.
+    pub fn new(params: &Params, trunk: &TrunkConfig, modulated: bool) -> ParamResult<Self> {
+        let (dim, hidden) = (trunk.dim, hidden(trunk.dim));
+        let (attention, mlp) = (params.at("attn"), params.at("mlp"));
+        let linear = |params: &Params, name: &str, inputs: usize, outputs: usize| {
+            xavier(&params.at(name), inputs, outputs, false)
+        };
+        let modulation = || zero_linear(&params.at("adaLN_modulation.1"), dim, KINDS * 6 * dim);
+        Ok(Self {
+            wq: linear(&attention, "wq", dim, dim)?,
+            wk: linear(&attention, "wk", dim, dim)?,
+            wv: linear(&attention, "wv", dim, dim)?,
+            proj: linear(&attention, "proj", dim, dim)?,
+            fc1: linear(&mlp, "fc1", dim, hidden)?,
+            fc2: linear(&mlp, "fc2", hidden, dim)?,
+            fc3: linear(&mlp, "fc3", dim, hidden)?,
+            modulation: modulated.then(modulation).transpose()?,
+            heads: trunk.dim / trunk.head_dim,
+        })
+    }
+
+    /// `[batch, length, dim] -> [batch, length, dim]`; reports `norm1`, `q_normed`, `adaLN`, `attn_out` and `mlp_out` to
+    /// `trace`.
+    pub(super) fn forward(
+        &self,
+        x: Tensor<3>,
+        mask: AttentionMask,
+        conditioning: Option<&Conditioning>,
+        trace: &mut Trace,
+    ) -> Tensor<3> {
+        let Some((modulation, conditioning)) = self.modulation.as_ref().zip(conditioning) else {
+            let attended = self.attention(norm(x.clone()), mask, trace);
+            let x = x + attended;
+            let hidden = self.mlp(norm(x.clone()), trace);
+            return x + hidden;
+        };
+        let numbers = modulation.forward(conditioning.time.clone());
+        trace.see("adaLN", || numbers.clone());
+        let [batch, _] = numbers.dims();
+        let [_, _, dim] = x.dims();
+        let numbers = numbers.reshape([batch, KINDS, 6, dim]);
+        // [batch, kinds, dim]
+        let part = |part: usize| numbers.clone().slice([0..batch, 0..KINDS, part..part + 1]).squeeze_dim::<3>(2);
+        let [gate_attention, gate_mlp] = [part(0), part(1)];
+        let [shift_attention, scale_attention, shift_mlp, scale_mlp] = [part(2), part(3), part(4), part(5)];
+        let first = conditioning.patches;
+
+        let attended =
+            self.attention(modulated_norm(x.clone(), shift_attention, scale_attention, first, EPSILON), mask, trace);
+        let x = gated_add(x, attended, gate_attention, first);
+        let hidden = self.mlp(modulated_norm(x.clone(), shift_mlp, scale_mlp, first, EPSILON), trace);
+        gated_add(x, hidden, gate_mlp, first)
+    }
+
+    fn attention(&self, x: Tensor<3>, mask: AttentionMask, trace: &mut Trace) -> Tensor<3> {
+        trace.see("norm1", || x.clone());
+        let [batch, length, dim] = x.dims();
+        let (heads, head_dim) = (self.heads, dim / self.heads);
+        let by_head = |x: Tensor<3>| norm(x.reshape([batch, length, heads, head_dim])).reshape([batch, length, dim]);
+        let q = by_head(self.wq.forward(x.clone()));
+        let k = by_head(self.wk.forward(x.clone()));
+        let v = self.wv.forward(x);
+        trace.see("q_normed", || q.clone().reshape([batch, length, heads, head_dim]).swap_dims(1, 2));
+        let y = self.proj.forward(masked_attention(q, k, v, heads, SCALE / head_dim as f32, mask));
+        trace.see("attn_out", || y.clone());
+        y
+    }
+
+    fn mlp(&self, x: Tensor<3>, trace: &mut Trace) -> Tensor<3> {
+        let gated = activation::silu(self.fc1.forward(x.clone())) * self.fc3.forward(x);
+        let y = self.fc2.forward(gated);
+        trace.see("mlp_out", || y.clone());
+        y
+    }
+}
+
+/// Layer normalisation over the last dimension, without parameters.
+pub(super) fn norm<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    let width = x.dims()[D - 1];
+    let device = x.device();
+    layer_norm(x, Tensor::ones([width], &device), Tensor::zeros([width], &device), EPSILON)
+}
+
+/// Hidden units of the SwiGLU: two thirds of four times the width, rounded down.
+fn hidden(dim: usize) -> usize {
+    2 * (4 * dim) / 3
+}
+
+/// A fully connected layer that starts from Xavier's uniform distribution.
+pub(super) fn xavier(params: &Params, inputs: usize, outputs: usize, bias: bool) -> ParamResult<Linear> {
+    Linear::with_names(params, ["weight", "bias"], inputs, outputs, bias, Init::xavier_uniform(inputs, outputs))
+}
+
+/// A fully connected layer that starts at zero.
+pub(super) fn zero_linear(params: &Params, inputs: usize, outputs: usize) -> ParamResult<Linear> {
+    Linear::with_names(params, ["weight", "bias"], inputs, outputs, true, Init::Zeros)
+}

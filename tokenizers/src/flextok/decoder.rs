@@ -1,0 +1,194 @@
+//! Registers and noised latents to velocities.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use tessera_layers::{Init, Linear, ParamResult, Params, Trace};
+use tessera_shaders::{AttentionMask, modulated_norm};
+
+use super::block::{Conditioning, EPSILON, FlexBlock, xavier, zero_linear};
+use super::config::{FlexTokConfig, MupReadout};
+use super::encoder::{positions, readout};
+use super::patches::{from_patches, to_patches};
+
+/// The rectified-flow decoder: a transformer over patches of noised latents and registers, modulated by time.
+#[derive(Module, Debug)]
+pub struct FlexDecoder {
+    from_latents: Linear,
+    register_positions: Param<Tensor<4>>,
+    mask_token: Param<Tensor<1>>,
+    null_condition: Param<Tensor<1>>,
+    patch_proj: Linear,
+    positions: Param<Tensor<4>>,
+    time_in: Linear,
+    time_out: Linear,
+    blocks: Vec<FlexBlock>,
+    head_modulation: Linear,
+    to_patches: Linear,
+    patch: [usize; 2],
+    is_causal: bool,
+    frequencies: usize,
+    max_timestep: f64,
+    #[module(skip)]
+    mup: Option<MupReadout>,
+}
+
+/// What one row of a batch is conditioned on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// Its first so many tokens.
+    Tokens(usize),
+    /// Nothing: every register is the null condition.
+    Null,
+}
+
+impl FlexDecoder {
+    /// Takes the tensors below `decoder.module_dict`.
+    pub fn new(params: &Params, config: &FlexTokConfig) -> ParamResult<Self> {
+        let trunk = &config.decoder;
+        let (dim, [rows, columns], [height, width]) = (trunk.dim, trunk.max_sizes, trunk.patch);
+        let patch_dim = height * width * config.vae.architecture.latent_channels;
+        let init = Init::SinCosGrid { height: rows, width: columns };
+        let (blocks, time) = (params.at("dec_transformer.blocks"), params.at("dec_time_embedder.mlp"));
+        let learned = Init::Normal(0.02);
+        Ok(Self {
+            from_latents: xavier(&params.at("dec_from_latents.proj"), config.levels.len(), dim, true)?,
+            register_positions: params.at("dec_registers_posemb_module").tensor(
+                "posembs",
+                [1, 1, dim, config.registers],
+                learned,
+            )?,
+            mask_token: params.at("dec_nested_dropout").tensor("dropout_mask_token", [dim], learned)?,
+            null_condition: params.at("dec_latent_dropout").tensor("nullcond", [dim], learned)?,
+            patch_proj: xavier(&params.at("dec_noise_patch_emb.patch_proj"), patch_dim, dim, true)?,
+            positions: params.at("dec_patches_posemb_module").tensor("posembs", [1, dim, rows, columns], init)?,
+            time_in: xavier(&time.at(0), config.time_frequencies, dim, true)?,
+            time_out: xavier(&time.at(2), dim, dim, true)?,
+            blocks: (0..trunk.depth)
+                .map(|block| FlexBlock::new(&blocks.at(block), trunk, true))
+                .collect::<ParamResult<_>>()?,
+            head_modulation: zero_linear(&params.at("dec_to_patches.adaLN_modulation.1"), dim, 2 * dim)?,
+            to_patches: zero_linear(&params.at("dec_to_patches.proj"), dim, patch_dim)?,
+            patch: trunk.patch,
+            is_causal: trunk.is_causal,
+            frequencies: config.time_frequencies,
+            max_timestep: config.max_timestep,
+            mup: trunk.mup,
+        })
+    }
+
+    /// Codes `[batch, registers, dims]` as the registers that the transformer reads, `[batch, registers, dim]`: nested
+    /// dropout puts the mask token in the place of every token past those a row keeps (position and all), and the null
+    /// condition in the place of every register of a row without a condition.
+    ///
+    /// Reports `from_latents` and `registers_posemb` to `trace`.
+    pub fn registers(&self, codes: Tensor<3>, conditions: &[Condition], trace: &mut Trace) -> Tensor<3> {
+        let x = self.from_latents.forward(codes);
+        trace.see("from_latents", || x.clone());
+        let [batch, registers, dim] = x.dims();
+        // [1, 1, dim, registers] -> [1, registers, dim]
+        let positions = self.register_positions.val().reshape([1, dim, registers]).swap_dims(1, 2);
+        let x = x + positions;
+        trace.see("registers_posemb", || x.clone());
+        let dropped = |register: usize, condition: &Condition| match condition {
+            Condition::Tokens(keep) => f32::from(u8::from(register >= *keep)),
+            Condition::Null => 0.0,
+        };
+        let dropped: Vec<f32> = conditions
+            .iter()
+            .flat_map(|condition| (0..registers).map(move |register| dropped(register, condition)))
+            .collect();
+        let null: Vec<f32> =
+            conditions.iter().map(|condition| f32::from(u8::from(*condition == Condition::Null))).collect();
+        let x = blend(x, self.mask_token.val(), dropped, [batch, registers]);
+        match null.iter().any(|share| *share > 0.0) {
+            true => {
+                let null = null.into_iter().flat_map(|share| std::iter::repeat_n(share, registers)).collect();
+                blend(x, self.null_condition.val(), null, [batch, registers])
+            }
+            false => x.reshape([batch, registers, dim]),
+        }
+    }
+
+    /// The velocity `[batch, channels, h, w]` at noised latents of the same shape, one time in 0..=1 for each item, under
+    /// [`FlexDecoder::registers`].
+    ///
+    /// Reports `time_freq`, `time_emb`, `packed_in`, `block<i>` and the parts of block 0 to `trace`.
+    pub fn velocity(&self, x: Tensor<4>, registers: Tensor<3>, times: &[f32], trace: &mut Trace) -> Tensor<4> {
+        self.velocity_and_features(x, registers, times, None, trace).0
+    }
+
+    /// [`FlexDecoder::velocity`], and the patches `[batch, patches, dim]` as they leave block `layer`, where one is named.
+    pub fn velocity_and_features(
+        &self,
+        x: Tensor<4>,
+        registers: Tensor<3>,
+        times: &[f32],
+        layer: Option<usize>,
+        trace: &mut Trace,
+    ) -> (Tensor<4>, Option<Tensor<3>>) {
+        let [batch, ..] = x.dims();
+        let frequencies = sinusoids(times, self.frequencies, self.max_timestep, &x.device());
+        trace.see("time_freq", || frequencies.clone());
+        let time = self.time_out.forward(activation::silu(self.time_in.forward(frequencies)));
+        trace.see("time_emb", || time.clone());
+        let time = activation::silu(time);
+
+        let (patches, grid) = to_patches(x, self.patch);
+        let patches = self.patch_proj.forward(patches) + positions(self.positions.val(), grid);
+        let [_, count, dim] = patches.dims();
+        // [batch, patches + registers, dim]
+        let mut x = Tensor::cat(vec![patches, registers], 1);
+        trace.see("packed_in", || x.clone());
+        let conditioning = Conditioning { time: &time, patches: count };
+        let mask = if self.is_causal { AttentionMask::Registers { patches: count } } else { AttentionMask::Full };
+        let mut features = None;
+        for (index, block) in self.blocks.iter().enumerate() {
+            let name = format!("block{index}");
+            x = block.forward(x, mask, Some(&conditioning), &mut trace.at(&name));
+            trace.see(name, || x.clone());
+            if layer == Some(index) {
+                features = Some(x.clone().slice([0..batch, 0..count]));
+            }
+        }
+        let patches = x.slice([0..batch, 0..count]);
+        // Here, unlike in the blocks, the shift comes first.
+        let numbers = self.head_modulation.forward(time).reshape([batch, 2, dim]);
+        let part = |part: usize| numbers.clone().slice([0..batch, part..part + 1]);
+        let patches = modulated_norm(patches, part(0), part(1), count, EPSILON);
+        let patches = self.to_patches.forward(readout(patches, self.mup));
+        (from_patches(patches, grid, self.patch), features)
+    }
+
+    /// Blocks.
+    pub fn depth(&self) -> usize {
+        self.blocks.len()
+    }
+}
+
+/// `x [batch, registers, dim]` where a share is 0, `token [dim]` where it is 1.
+fn blend(x: Tensor<3>, token: Tensor<1>, shares: Vec<f32>, [batch, registers]: [usize; 2]) -> Tensor<3> {
+    if shares.iter().all(|share| *share == 0.0) {
+        return x;
+    }
+    let [_, _, dim] = x.dims();
+    let shares = Tensor::<3>::from_data(TensorData::new(shares, [batch, registers, 1]), &x.device());
+    let kept = shares.clone().neg().add_scalar(1.0);
+    x * kept + token.reshape([1, 1, dim]) * shares
+}
+
+/// Cosines and sines of the times, `[batch, frequencies]`: `w_j = 1000 / max_timestep * 256^(-j / half)`, a zero column
+/// behind them where the number is odd.
+fn sinusoids(times: &[f32], frequencies: usize, max_timestep: f64, device: &Device) -> Tensor<2> {
+    let half = frequencies / 2;
+    let scale = (1000.0 / max_timestep) as f32;
+    let frequency = |j: usize| (-(256_f32.ln()) * j as f32 / half as f32).exp();
+    let row = |time: &f32| {
+        let scaled = time * scale;
+        let angles: Vec<f32> = (0..half).map(|j| scaled * frequency(j)).collect();
+        let waves: Vec<f32> =
+            angles.iter().map(|angle| angle.cos()).chain(angles.iter().map(|angle| angle.sin())).collect();
+        waves.into_iter().chain(std::iter::repeat_n(0.0, frequencies % 2)).collect::<Vec<f32>>()
+    };
+    let values: Vec<f32> = times.iter().flat_map(row).collect();
+    Tensor::from_data(TensorData::new(values, [times.len(), frequencies]), device)
+}
