@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | One-D-Piece, TiTok | [`one_d_piece`] | ordered; any prefix decodes (One-D-Piece) |
 //! | MaskGIT-VQGAN | [`maskgit_vqgan`] | grid, pictures of any multiple of its patch |
+//! | KL autoencoder | [`autoencoder_kl`] | none: continuous latents, which other tokenizers are built on |
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -30,6 +31,7 @@
 #![deny(missing_docs)]
 
 pub mod adversarial;
+pub mod autoencoder_kl;
 pub mod bitstream;
 mod config;
 mod load_error;
