@@ -8,7 +8,7 @@ use tessera_shaders::{conv3x3, conv3x3_doubled};
 use crate::Init;
 use crate::params::{ParamResult, Params};
 
-/// Convolution with a square kernel, stride 1 and symmetric zero padding that keeps the size (odd kernels).
+/// Convolution with a square kernel (of odd width) and zero padding; [`Conv2d::forward`] keeps the size.
 #[derive(Module, Debug)]
 pub struct Conv2d {
     weight: Param<Tensor<4>>,
@@ -18,8 +18,24 @@ pub struct Conv2d {
 impl Conv2d {
     /// Takes `weight [outputs, inputs, kernel, kernel]` and, if `bias`, `bias [outputs]`.
     pub fn new(params: &Params, [inputs, outputs]: [usize; 2], kernel: usize, bias: bool) -> ParamResult<Self> {
-        let shape = [outputs, inputs, kernel, kernel];
-        let weight = params.tensor("weight", shape, Init::Normal(0.02))?;
+        Self::with_init(params, [inputs, outputs], kernel, bias, Init::Normal(0.02))
+    }
+
+    /// [`Conv2d::new`] with a bias, starting uniform in one over the root of a weight's inputs, as PyTorch's convolutions
+    /// do; the bias starts at zero.
+    pub fn uniform(params: &Params, [inputs, outputs]: [usize; 2], kernel: usize) -> ParamResult<Self> {
+        let init = Init::uniform_fan_in(inputs * kernel * kernel);
+        Self::with_init(params, [inputs, outputs], kernel, true, init)
+    }
+
+    fn with_init(
+        params: &Params,
+        [inputs, outputs]: [usize; 2],
+        kernel: usize,
+        bias: bool,
+        init: Init,
+    ) -> ParamResult<Self> {
+        let weight = params.tensor("weight", [outputs, inputs, kernel, kernel], init)?;
         let bias = bias.then(|| params.tensor("bias", [outputs], Init::Zeros)).transpose()?;
         Ok(Self { weight, bias })
     }
@@ -46,6 +62,18 @@ impl Conv2d {
     pub fn forward_doubled(&self, x: Tensor<4>) -> Tensor<4> {
         let (weight, bias) = self.parts();
         conv3x3_doubled(x, weight, bias)
+    }
+
+    /// The convolution with stride 2 of the picture with `kernel - 2` rows and columns of zeros to its right and bottom:
+    /// `[batch, inputs, height, width] -> [batch, outputs, height / 2, width / 2]` (rounded down).
+    ///
+    /// This is how autoencoders of the LDM family halve. It is not the symmetric padding of most networks: an output
+    /// stands for its pixel and the two to the right of it.
+    pub fn forward_halved(&self, x: Tensor<4>) -> Tensor<4> {
+        let (weight, bias) = self.parts();
+        let added = weight.dims()[2].saturating_sub(2);
+        let padded = x.pad((0, added, 0, added), 0.0);
+        module::conv2d(padded, weight, bias, ConvOptions::new([2, 2], [0, 0], [1, 1], 1))
     }
 
     fn parts(&self) -> (Tensor<4>, Option<Tensor<1>>) {

@@ -33,6 +33,12 @@ impl Init {
         Init::Uniform((6.0 / (inputs + outputs) as f32).sqrt())
     }
 
+    /// Uniform in one over the root of `inputs`, the number of values that each output is a sum over: the start of
+    /// PyTorch's linear and convolution layers.
+    pub fn uniform_fan_in(inputs: usize) -> Self {
+        Init::Uniform(1.0 / (inputs.max(1) as f32).sqrt())
+    }
+
     /// The same distribution `factor` times as wide.
     pub fn scaled(self, factor: f32) -> Self {
         match self {

@@ -21,6 +21,7 @@ pub mod atomic_file;
 pub mod attention;
 pub mod checkpoint;
 mod conv2d;
+pub mod conv_autoencoder;
 mod group_norm;
 mod init;
 mod layer_norm;

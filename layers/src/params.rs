@@ -6,7 +6,7 @@ use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Shape, Tensor, TensorData};
 
 use crate::Init;
-use crate::checkpoint::{CheckpointError, ContentHash, TensorEntry, Weights};
+use crate::checkpoint::{CheckpointError, ContentHash, Renames, TensorEntry, Weights};
 
 /// A parameter as the released file holds it.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +59,7 @@ type Adjust<'a> = &'a dyn Fn(&str, &[usize], Init) -> Init;
 enum Origin<'a> {
     Listing,
     Seed(u64, Adjust<'a>),
-    Weights { weights: &'a Weights, prefix: &'a str },
+    Weights { weights: &'a Weights, prefix: &'a str, renames: Option<&'a Renames> },
 }
 
 impl<'a> ParamSource<'a> {
@@ -84,7 +84,12 @@ impl<'a> ParamSource<'a> {
     /// Names and shapes are trusted here: compare the [`ParamSource::listing`] with the file first, as
     /// `load_strict` does.
     pub fn weights(weights: &'a Weights, prefix: &'a str, device: &Device) -> Self {
-        Self::new(Origin::Weights { weights, prefix }, device.clone())
+        Self::new(Origin::Weights { weights, prefix, renames: None }, device.clone())
+    }
+
+    /// [`ParamSource::weights`] of a file that has other names for some tensors. What is taken keeps the model's names.
+    pub fn renamed_weights(weights: &'a Weights, renames: &'a Renames, device: &Device) -> Self {
+        Self::new(Origin::Weights { weights, prefix: "", renames: Some(renames) }, device.clone())
     }
 
     fn new(origin: Origin<'a>, device: Device) -> Self {
@@ -190,7 +195,10 @@ impl<'a> Params<'a> {
         let values = match &self.source.origin {
             Origin::Listing => return Ok(unread(id, shape, form)),
             Origin::Seed(seed, adjust) => adjust(&name, file_shape, init).values(count, *seed, &name),
-            Origin::Weights { weights, prefix } => weights.read_f32(&format!("{prefix}{name}"))?,
+            Origin::Weights { weights, prefix, renames } => {
+                let name = format!("{prefix}{name}");
+                weights.read_f32(renames.map_or(name.as_str(), |renames| renames.stored(&name)))?
+            }
         };
         self.source.hash.borrow_mut().add(&name, file_shape, &values);
         let tensor = arrange(Tensor::from_data(TensorData::new(values, shape), &self.source.device));

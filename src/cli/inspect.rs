@@ -170,7 +170,7 @@ fn fits(config: &Path, found: &[TensorEntry]) -> String {
         Ok(config) => config.listing().map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
-    match specs.map(|specs| differences(&entries(&specs), found)) {
+    match specs.map(|specs| differences(&entries(&specs), &ModelConfig::current_names(found))) {
         Ok(None) => "yes".to_owned(),
         Ok(Some(differences)) => format!("no: {differences}"),
         Err(error) => format!("no: {error}"),

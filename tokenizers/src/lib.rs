@@ -8,6 +8,7 @@
 //! | One-D-Piece, TiTok | [`one_d_piece`] | ordered; any prefix decodes (One-D-Piece) |
 //! | FlexTok | [`flextok`] | ordered; any prefix decodes, by sampling a flow |
 //! | MaskGIT-VQGAN | [`maskgit_vqgan`] | grid, pictures of any multiple of its patch |
+//! | KL autoencoder | [`autoencoder_kl`] | none: continuous latents, which other tokenizers are built on |
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -50,7 +51,9 @@ pub use bitstream::{TokenFileError, read_tsr, write_tsr};
 pub use config::ConfigError;
 pub use load_error::LoadError;
 pub use model_config::ModelConfig;
-pub use pretrained::{from_files, from_pretrained};
+pub use pretrained::{config_of, from_files, from_pretrained};
 pub use token_file::{Cut, PictureInfo, TokenFile, load_tokens, save_tokens};
-pub use tokenizer::{DecodeOptions, FlowOptions, Input, Latents, Output, ResizeFilter, Tokenizer, TokenizerError, TokenizerInfo};
+pub use tokenizer::{
+    DecodeOptions, FlowOptions, Input, Latents, Output, ResizeFilter, Tokenizer, TokenizerError, TokenizerInfo,
+};
 pub use tokens::{Fingerprint, TokenLayout, Tokens, TokensError, id_bits};

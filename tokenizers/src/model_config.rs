@@ -6,9 +6,13 @@ use std::path::Path;
 use burn::tensor::Device;
 use serde_json::Value;
 use tessera_layers::ParamSpec;
-use tessera_layers::checkpoint::{CheckpointError, Precision, TensorEntry, Weights, differences, write_streaming};
+use tessera_layers::checkpoint::{
+    CheckpointError, Precision, Renames, TensorEntry, Weights, differences, write_streaming,
+};
 use tessera_layers::params::entries;
 
+use crate::autoencoder_kl::{self, AutoencoderKlConfig};
+use crate::flextok::{self, FlexTokConfig};
 use crate::maskgit_vqgan::{self, MaskGitVqganConfig};
 use crate::one_d_piece::{self, OneDPieceConfig};
 use crate::{ConfigError, LoadError, Tokenizer};
@@ -20,22 +24,34 @@ use crate::{ConfigError, LoadError, Tokenizer};
 pub enum ModelConfig {
     /// One-D-Piece or TiTok.
     OneDPiece(OneDPieceConfig),
+    /// FlexTok.
+    FlexTok(FlexTokConfig),
     /// MaskGIT-VQGAN.
     MaskGitVqgan(MaskGitVqganConfig),
+    /// KL autoencoder: continuous latents, so it is known here but opened as an
+    /// [`AutoencoderKl`](autoencoder_kl::AutoencoderKl).
+    AutoencoderKl(AutoencoderKlConfig),
 }
 
 impl ModelConfig {
     /// Names that [`ModelConfig::preset`] knows: every released model.
     pub fn presets() -> impl Iterator<Item = &'static str> {
-        one_d_piece::PRESETS.into_iter().chain([maskgit_vqgan::PRESET])
+        let grids = one_d_piece::PRESETS.into_iter().chain([maskgit_vqgan::PRESET]);
+        grids.chain(autoencoder_kl::PRESETS).chain(flextok::PRESETS)
     }
 
     /// The released model whose tensors these are, names and shapes, if there is one.
     pub fn release_of(found: &[TensorEntry]) -> Option<&'static str> {
+        let found = &Self::current_names(found);
         Self::presets().find(|name| {
             let specs = Self::preset(name).and_then(|config| config.listing().ok());
             specs.is_some_and(|specs| differences(&entries(&specs), found).is_none())
         })
+    }
+
+    /// The tensors of a file with the names that the models have for them, where older exports have others.
+    pub fn current_names(found: &[TensorEntry]) -> Vec<TensorEntry> {
+        Renames::new(found.to_vec(), autoencoder_kl::current_name).entries().to_vec()
     }
 
     /// The configuration of a released model, or `None` for an unknown name.
@@ -43,7 +59,9 @@ impl ModelConfig {
         if name == maskgit_vqgan::PRESET {
             return Some(Self::MaskGitVqgan(MaskGitVqganConfig::default()));
         }
-        OneDPieceConfig::preset(name).map(Self::OneDPiece)
+        let autoencoder = || AutoencoderKlConfig::preset(name).map(Self::AutoencoderKl);
+        let flextok = || FlexTokConfig::preset(name).map(Self::FlexTok);
+        OneDPieceConfig::preset(name).map(Self::OneDPiece).or_else(autoencoder).or_else(flextok)
     }
 
     /// Reads a configuration document and recognises its architecture.
@@ -57,8 +75,15 @@ impl ModelConfig {
         if document.get("vqgan").is_some() {
             return MaskGitVqganConfig::from_value(document).map(Self::MaskGitVqgan);
         }
+        if AutoencoderKlConfig::recognises(document) {
+            return AutoencoderKlConfig::from_value(document).map(Self::AutoencoderKl);
+        }
+        if FlexTokConfig::describes(document) {
+            return FlexTokConfig::from_value(document).map(Self::FlexTok);
+        }
         Err(ConfigError::UnknownArchitecture(
-            "the config has neither a \"model\" section (One-D-Piece, TiTok) nor a \"vqgan\" section (MaskGIT-VQGAN)"
+            "the config has no \"model\" section (One-D-Piece, TiTok), no \"vqgan\" section (MaskGIT-VQGAN), no \
+             \"_class_name\": \"AutoencoderKL\" and none of FlexTok's sections"
                 .to_owned(),
         ))
     }
@@ -67,7 +92,17 @@ impl ModelConfig {
     pub fn to_value(&self) -> Value {
         match self {
             Self::OneDPiece(config) => config.to_value(),
+            Self::FlexTok(config) => config.to_value(),
             Self::MaskGitVqgan(config) => config.to_value(),
+            Self::AutoencoderKl(config) => config.to_value(),
+        }
+    }
+
+    /// What a weight file of this configuration carries beside its tensors: nothing, but for FlexTok its configuration.
+    pub fn metadata(&self) -> HashMap<String, String> {
+        match self {
+            Self::FlexTok(config) => flextok::metadata(config),
+            _ => HashMap::new(),
         }
     }
 
@@ -78,7 +113,9 @@ impl ModelConfig {
     pub fn listing(&self) -> Result<Vec<ParamSpec>, LoadError> {
         match self {
             Self::OneDPiece(config) => one_d_piece::listing(config),
+            Self::FlexTok(config) => flextok::listing(config),
             Self::MaskGitVqgan(config) => maskgit_vqgan::listing(config),
+            Self::AutoencoderKl(config) => autoencoder_kl::listing(config),
         }
     }
 
@@ -86,11 +123,14 @@ impl ModelConfig {
     ///
     /// # Errors
     /// [`LoadError`] if the configuration does not fit or a tensor is missing, surplus, misshapen or not finite; the
-    /// message names the released model that the tensors do belong to, if there is one.
+    /// message names the released model that the tensors do belong to, if there is one. [`ConfigError::Unsupported`] for a
+    /// model that makes no tokens.
     pub fn load(&self, weights: &Weights, device: &Device) -> Result<Box<dyn Tokenizer>, LoadError> {
         let loaded: Result<Box<dyn Tokenizer>, LoadError> = match self {
             Self::OneDPiece(config) => one_d_piece::load(config, weights, device).map(boxed),
+            Self::FlexTok(config) => flextok::load(config, weights, device).map(boxed),
             Self::MaskGitVqgan(config) => maskgit_vqgan::load(config, weights, device).map(boxed),
+            Self::AutoencoderKl(_) => Err(no_tokens()),
         };
         loaded.map_err(|error| match error {
             LoadError::Checkpoint(CheckpointError::Mismatch { path, differences, .. }) => {
@@ -104,11 +144,13 @@ impl ModelConfig {
     /// A model with starting values drawn from `seed`: for training, tests and timings.
     ///
     /// # Errors
-    /// [`LoadError`] if the configuration does not fit together.
+    /// [`LoadError`] if the configuration does not fit together, or is of a model that makes no tokens.
     pub fn random(&self, seed: u64, device: &Device) -> Result<Box<dyn Tokenizer>, LoadError> {
         match self {
             Self::OneDPiece(config) => one_d_piece::random(config, seed, device).map(boxed),
+            Self::FlexTok(config) => flextok::random(config, seed, device).map(boxed),
             Self::MaskGitVqgan(config) => maskgit_vqgan::random(config, seed, device).map(boxed),
+            Self::AutoencoderKl(_) => Err(no_tokens()),
         }
     }
 
@@ -125,8 +167,16 @@ impl ModelConfig {
                 .map(|spec| spec.init.values(entry.shape.iter().product(), seed, &entry.name));
             Ok(drawn.unwrap_or_default())
         };
-        Ok(write_streaming(path, &entries(&specs), Precision::F32, HashMap::new(), values)?)
+        Ok(write_streaming(path, &entries(&specs), Precision::F32, self.metadata(), values)?)
     }
+}
+
+fn no_tokens() -> LoadError {
+    LoadError::Config(ConfigError::Unsupported(
+        "an AutoencoderKL makes continuous latents and no tokens: open it with autoencoder_kl::from_pretrained, or a \
+         tokenizer that is built on it"
+            .to_owned(),
+    ))
 }
 
 fn boxed<T: Tokenizer + 'static>(tokenizer: T) -> Box<dyn Tokenizer> {
@@ -135,6 +185,7 @@ fn boxed<T: Tokenizer + 'static>(tokenizer: T) -> Box<dyn Tokenizer> {
 
 /// The released model that differs in the fewest tensors.
 pub(crate) fn closest_release(found: &[TensorEntry]) -> Option<&'static str> {
+    let found = &ModelConfig::current_names(found);
     ModelConfig::presets().min_by_key(|name| {
         let specs = ModelConfig::preset(name).and_then(|config| config.listing().ok()).unwrap_or_default();
         differences(&entries(&specs), found)

@@ -1,16 +1,19 @@
 //! Opening a tokenizer by folder, file or hub id.
 
+use std::path::Path;
+
 use burn::tensor::Device;
 use tessera_layers::checkpoint::{CheckpointFiles, Weights, locate, read_config};
 
+use crate::flextok::{self, FlexTokConfig, resolve_vae};
 use crate::model_config::closest_release;
-use crate::{LoadError, ModelConfig, Tokenizer};
+use crate::{ConfigError, LoadError, ModelConfig, Tokenizer};
 
 /// Opens a tokenizer: a folder, a weight file (its configuration is looked for beside it) or a hub id
 /// `owner/name[@revision]` that lies in the hub's cache on disk. No connection is ever opened.
 ///
 /// One-D-Piece was released without configuration files: weights without one are recognised by the names and shapes of
-/// their tensors.
+/// their tensors. FlexTok's configuration travels in the metadata of its weights.
 ///
 /// # Errors
 /// [`LoadError`] if the files are not found, the configuration does not fit, or a tensor is missing, surplus, misshapen
@@ -25,12 +28,25 @@ pub fn from_pretrained(spec: &str, device: &Device) -> Result<Box<dyn Tokenizer>
 /// As [`from_pretrained`].
 pub fn from_files(files: &CheckpointFiles, device: &Device) -> Result<Box<dyn Tokenizer>, LoadError> {
     let weights = Weights::open(&files.weights)?;
-    let Some(path) = &files.config else {
-        return unconfigured(&weights)?.load(&weights, device);
+    let config = config_of(files, &weights)?;
+    let described = files.config.as_ref().unwrap_or(&files.weights);
+    config.load(&weights, device).map_err(|error| error.in_file(described))
+}
+
+/// The configuration of a model's files: the file beside the weights, else what travels in their metadata, else that of the
+/// release whose tensors they are.
+///
+/// # Errors
+/// [`LoadError`] if a configuration cannot be read or does not fit, or there is none and the tensors are no release's.
+pub fn config_of(files: &CheckpointFiles, weights: &Weights) -> Result<ModelConfig, LoadError> {
+    let (document, path) = match &files.config {
+        Some(path) => (Some(read_config(path)?), path),
+        None => (flextok::config_in(weights), &files.weights),
     };
-    let config = ModelConfig::from_value(&read_config(path)?);
-    let config = config.map_err(|error| LoadError::from(error).in_file(path))?;
-    config.load(&weights, device).map_err(|error| error.in_file(path))
+    let Some(document) = document else { return unconfigured(weights) };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let document = if FlexTokConfig::describes(&document) { resolve_vae(document, folder)? } else { document };
+    ModelConfig::from_value(&document).map_err(|error| LoadError::from(error).in_file(path))
 }
 
 /// The configuration of weights that came without one. Where no release has these tensors, the closest one is taken,
@@ -38,9 +54,15 @@ pub fn from_files(files: &CheckpointFiles, device: &Device) -> Result<Box<dyn To
 fn unconfigured(weights: &Weights) -> Result<ModelConfig, LoadError> {
     let entries = weights.entries();
     let name = ModelConfig::release_of(&entries).or_else(|| closest_release(&entries)).unwrap_or_default();
-    ModelConfig::preset(name).ok_or_else(|| {
-        let found =
-            format!("{} has no config beside it and its tensors are no released model's", weights.path().display());
-        LoadError::Config(crate::ConfigError::UnknownArchitecture(found))
-    })
+    let path = weights.path().display();
+    let unknown = |found: String| LoadError::Config(ConfigError::UnknownArchitecture(found));
+    match ModelConfig::preset(name) {
+        // Its releases differ in numbers that no tensor shows.
+        Some(ModelConfig::FlexTok(_)) => Err(unknown(format!(
+            "{path} holds a FlexTok's tensors but no configuration: expected it in the file's metadata or in a config.json \
+             beside it; fetch the release again"
+        ))),
+        Some(config) => Ok(config),
+        None => Err(unknown(format!("{path} has no config beside it and its tensors are no released model's"))),
+    }
 }

@@ -6,7 +6,7 @@ use tessera_layers::checkpoint::TensorEntry;
 use tessera_tokenizers::ModelConfig;
 
 /// Name, released tensors, and the number of parameters as published.
-const RELEASES: [(&str, &str, usize); 10] = [
+const RELEASES: [(&str, &str, usize); 13] = [
     ("one-d-piece-s-256", include_str!("data/tensors/one-d-piece-s-256.json"), 83_871_247),
     ("one-d-piece-b-256", include_str!("data/tensors/one-d-piece-b-256.json"), 205_256_463),
     ("one-d-piece-l-256", include_str!("data/tensors/one-d-piece-l-256.json"), 641_742_863),
@@ -17,6 +17,9 @@ const RELEASES: [(&str, &str, usize); 10] = [
     ("titok-bl128-vq8k", include_str!("data/tensors/titok-bl128-vq8k.json"), 390_179_988),
     ("titok-sl256-vq8k", include_str!("data/tensors/titok-sl256-vq8k.json"), 330_260_884),
     ("maskgit-vqgan-imagenet-f16-256", include_str!("data/tensors/maskgit-vqgan-imagenet-f16-256.json"), 54_515_587),
+    ("flextok-vae-c4", include_str!("data/tensors/flextok-vae-c4.json"), 83_653_863),
+    ("flextok-vae-c8", include_str!("data/tensors/flextok-vae-c8.json"), 83_709_419),
+    ("flextok-vae-c16", include_str!("data/tensors/flextok-vae-c16.json"), 83_821_011),
 ];
 
 fn released(list: &str) -> BTreeMap<String, Vec<usize>> {

@@ -6,13 +6,15 @@ use std::path::Path;
 use burn::tensor::Device;
 use serde_json::{Map, Value};
 use tessera_layers::checkpoint::{
-    CheckpointError, Weights, locate, parse_python_literal, read_config, save_module, write_python_literal,
+    CheckpointError, Weights, load_strict_renamed, locate, parse_python_literal, read_config, save_module,
+    write_python_literal,
 };
-use tessera_layers::{ParamSource, ParamSpec, Params, load_strict};
+use tessera_layers::{ParamSource, ParamSpec, Params};
 
 use super::targets::order;
 use super::{FlexTok, FlexTokConfig, FlexTokNetwork};
 use crate::LoadError;
+use crate::autoencoder_kl::current_name;
 
 /// The tensors of a checkpoint, by released name and shape; allocates no weights.
 ///
@@ -30,7 +32,7 @@ pub fn listing(config: &FlexTokConfig) -> Result<Vec<ParamSpec>, LoadError> {
 /// [`LoadError`] if the configuration does not fit or a tensor is missing, surplus, misshapen or not finite.
 pub fn load(config: &FlexTokConfig, weights: &Weights, device: &Device) -> Result<FlexTok, LoadError> {
     let make = |params: &Params| FlexTokNetwork::new(params, config);
-    let (network, specs, hash) = load_strict(weights, &[], device, make)?;
+    let (network, specs, hash) = load_strict_renamed(weights, &[], current_name, device, make)?;
     Ok(FlexTok::new(network, config.clone(), specs, &hash, device))
 }
 

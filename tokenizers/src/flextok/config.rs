@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::section::Section;
 use super::targets::{self, CHAIN, DECODER, ENCODER, FLEXTOK, FSQ, Module, NOISE, PIPELINE, VAE};
 use crate::ConfigError;
-use crate::autoencoder_kl::AutoencoderKlConfig;
+use crate::autoencoder_kl::{self, AutoencoderKlConfig};
 
 /// What is read of a released configuration. Everything else in one is wiring, which is the same in all of them and checked.
 ///
@@ -59,9 +59,9 @@ impl VaeConfig {
     /// [`ConfigError`] if neither configuration says.
     pub fn scale(&self) -> Result<f64, ConfigError> {
         let given = self.scaling_factor.filter(|factor| *factor != 0.0);
-        given.or(self.architecture.scaling_factor).filter(|factor| *factor > 0.0 && factor.is_finite()).ok_or_else(|| {
-            ConfigError::invalid("vae.scaling_factor", "a positive number, here or in the VAE's own config", "none")
-        })
+        given.or(self.architecture.scaling_factor).filter(|factor| *factor > 0.0 && factor.is_finite()).ok_or_else(
+            || ConfigError::invalid("vae.scaling_factor", "a positive number, here or in the VAE's own config", "none"),
+        )
     }
 }
 
@@ -198,7 +198,8 @@ impl FlexTokConfig {
         };
         if share(&regularizer, "corrupt_tokens_p", 0.0)? != 0.0 {
             return Err(ConfigError::Unsupported(
-                "config key \"regularizer.corrupt_tokens_p\" is not 0: no release trains so, and tessera does not".to_owned(),
+                "config key \"regularizer.corrupt_tokens_p\" is not 0: no release trains so, and tessera does not"
+                    .to_owned(),
             ));
         }
         Ok(config)
@@ -245,7 +246,7 @@ fn vae(section: &Section, channels: usize) -> Result<VaeConfig, ConfigError> {
     section.only("force_vae_encode", &json!(false))?;
     let architecture = match section.get("architecture") {
         Some(document) => AutoencoderKlConfig::from_value(document)?,
-        None => AutoencoderKlConfig::base(section.count_or("latent_channels", MOST_WIDTH, channels)?),
+        None => autoencoder_kl::flextok(section.count_or("latent_channels", MOST_WIDTH, channels)?),
     };
     section.agree("latent_channels", architecture.latent_channels, channels, "the encoder")?;
     let vae = VaeConfig {
@@ -268,10 +269,7 @@ fn register_count(encoder: &Section) -> Result<usize, ConfigError> {
 
 fn levels(regularizer: &Section) -> Result<Vec<u32>, ConfigError> {
     let wrong = |found: String| {
-        let expected = format!(
-            "1 to {} numbers from 2 on whose product is below 2^31",
-            tessera_shaders::MAX_FSQ_DIM
-        );
+        let expected = format!("1 to {} numbers from 2 on whose product is below 2^31", tessera_shaders::MAX_FSQ_DIM);
         ConfigError::invalid("regularizer.levels", expected, found)
     };
     let counts = regularizer.counts("levels", 1 << 16)?;
@@ -345,7 +343,8 @@ fn encoder_trunk(chain: &Section, dims: usize) -> Result<TrunkConfig, ConfigErro
 }
 
 fn decoder_trunk(chain: &Section, channels: usize, dims: usize, registers: usize) -> Result<TrunkConfig, ConfigError> {
-    let names = ["dec_noise_patch_emb", "dec_patches_posemb_module", "dec_seq_packer", "dec_transformer", "dec_to_patches"];
+    let names =
+        ["dec_noise_patch_emb", "dec_patches_posemb_module", "dec_seq_packer", "dec_transformer", "dec_to_patches"];
     let trunk = trunk(chain, names)?;
     chain.at("dec_seq_packer")?.only("per_subseq_embs", &json!(true))?;
     chain.at("dec_transformer")?.only("adaLN_expansion", &json!(2))?;
@@ -360,7 +359,11 @@ fn decoder_trunk(chain: &Section, channels: usize, dims: usize, registers: usize
     head.agree("channels_out", head.count("channels_out", MOST_WIDTH)?, channels, "the encoder")?;
     let patch = head.pair("patch_sizes", MOST_SIDE)?;
     if patch != trunk.patch {
-        return Err(ConfigError::invalid("dec_to_patches.patch_sizes", format!("{:?}", trunk.patch), format!("{patch:?}")));
+        return Err(ConfigError::invalid(
+            "dec_to_patches.patch_sizes",
+            format!("{:?}", trunk.patch),
+            format!("{patch:?}"),
+        ));
     }
     Ok(trunk)
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::config::{FlexTokConfig, MupReadout, SamplingConfig, TrunkConfig};
 use super::targets::{CHAIN, DECODER, ENCODER, FLEXTOK, FSQ, Module, NOISE, PIPELINE, TO_FIRST, TO_LAST, VAE};
-use crate::autoencoder_kl::AutoencoderKlConfig;
+use crate::autoencoder_kl;
 
 impl FlexTokConfig {
     /// The configuration as a released file writes it.
@@ -54,7 +54,11 @@ impl FlexTokConfig {
                 "outer_packed_shapes_read_key": format!("{kind}_ps_outer"),
             })
         };
-        let mut dec_packer = packer("dec", ["dec_patches", "dec_registers_proj"], if decoder.is_causal { "causal_last" } else { "full" });
+        let mut dec_packer = packer(
+            "dec",
+            ["dec_patches", "dec_registers_proj"],
+            if decoder.is_causal { "causal_last" } else { "full" },
+        );
         dec_packer["emb_packing_fn_write_key"] = json!("emb_packing_fn");
         dec_packer["per_subseq_embs"] = json!(true);
         let mut dec_trunk = trunk("dec", decoder);
@@ -145,7 +149,7 @@ impl FlexTokConfig {
                 "out_channels": channels,
             },
         });
-        if self.vae.architecture != AutoencoderKlConfig::base(channels) {
+        if self.vae.architecture != autoencoder_kl::flextok(channels) {
             document["vae"]["architecture"] = self.vae.architecture.to_value();
         }
         if self.sampling != SamplingConfig::default() {

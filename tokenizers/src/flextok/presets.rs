@@ -4,7 +4,7 @@
 //! itself below.
 
 use super::config::{FlexTokConfig, KeepSampling, NoiseConfig, SamplingConfig, TrunkConfig, VaeConfig};
-use crate::autoencoder_kl::AutoencoderKlConfig;
+use crate::autoencoder_kl;
 
 /// Names that [`FlexTokConfig::preset`] knows.
 pub const PRESETS: [&str; 3] = ["flextok-d12-d12", "flextok-d18-d18", "flextok-d18-d28"];
@@ -38,7 +38,7 @@ fn released(encoder: usize, decoder: usize) -> FlexTokConfig {
     };
     FlexTokConfig {
         vae: VaeConfig {
-            architecture: AutoencoderKlConfig::base(16),
+            architecture: autoencoder_kl::flextok(16),
             hub_path: None,
             scaling_factor: Some(1.0),
             sample_posterior: false,

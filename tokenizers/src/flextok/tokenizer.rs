@@ -103,7 +103,7 @@ impl FlexTok {
         let posterior = self.network.posterior(image, &mut Trace::none());
         let shape = [batch, self.config.vae.architecture.latent_channels, h, w];
         let latents = match choice {
-            PosteriorChoice::Mean => posterior.mean(),
+            PosteriorChoice::Mean => posterior.mean,
             PosteriorChoice::Seed(seed) => {
                 let [_, rest @ ..] = shape;
                 let [channels, h, w] = rest;

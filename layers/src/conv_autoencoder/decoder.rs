@@ -1,0 +1,64 @@
+//! Decoder of a convolutional autoencoder.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use super::level::{Level, Place};
+use super::middle::Middle;
+use super::{ConvNames, ConvSizes, GROUP_EPSILON};
+use crate::{Conv2d, GroupNorm, ParamResult, Params, Trace};
+
+/// Latents to picture, doubling the picture after every level but the finest.
+#[derive(Module, Debug)]
+pub struct ConvDecoder {
+    conv_in: Conv2d,
+    middle: Middle,
+    /// In the order in which they run, the coarsest first.
+    up: Vec<Level>,
+    norm_out: GroupNorm,
+    conv_out: Conv2d,
+}
+
+impl ConvDecoder {
+    /// Takes a decoder from `inputs` to `outputs` channels. `sizes.groups` divides all of `sizes.widths`, of which there
+    /// is at least one.
+    pub fn new(
+        params: &Params,
+        sizes: &ConvSizes,
+        [inputs, outputs]: [usize; 2],
+        names: &ConvNames,
+    ) -> ParamResult<Self> {
+        let levels = sizes.widths.len();
+        let level = |step: usize| {
+            let level = levels - 1 - step;
+            let index = if names.up_counts_from_coarsest { step } else { level };
+            let place = Place { level, index, inputs: sizes.width(level + 1), resamples: level > 0, names: &names.up };
+            Level::new(params, sizes, names, &place)
+        };
+        let (first, widest) = (sizes.width(0), sizes.widest());
+        Ok(Self {
+            conv_in: Conv2d::uniform(&params.at("conv_in"), [inputs, widest], 3)?,
+            middle: Middle::new(params, sizes, names)?,
+            up: (0..levels).map(level).collect::<ParamResult<_>>()?,
+            norm_out: GroupNorm::new(&params.at(names.norm_out), first, sizes.groups, GROUP_EPSILON)?,
+            conv_out: Conv2d::uniform(&params.at("conv_out"), [first, outputs], 3)?,
+        })
+    }
+
+    /// `[batch, inputs, h, w] -> [batch, outputs, h f, w f]` with `f = 2^(levels - 1)`, not clamped.
+    ///
+    /// Reports `conv_in`, `mid_attn`, `mid_block` and `up_block<i>` (doubled; 0 is the coarsest) to `trace`.
+    pub fn forward(&self, latents: Tensor<4>, trace: &mut Trace) -> Tensor<4> {
+        let x = self.conv_in.forward(latents); // [b, widest, h, w]
+        trace.see("conv_in", || x.clone());
+        let mut x = self.middle.forward(x, trace);
+        for (step, up) in self.up.iter().enumerate() {
+            x = up.forward(x); // [b, width, h 2^step, w 2^step]
+            if let Some(convolution) = &up.resample {
+                x = convolution.forward_doubled(x);
+            }
+            trace.see(format_args!("up_block{step}"), || x.clone());
+        }
+        self.conv_out.forward(self.norm_out.forward_silu(x)) // [b, outputs, h f, w f]
+    }
+}
