@@ -54,7 +54,6 @@ pub(super) fn run(
         let picture = model.network().picture(latents, &mut Trace::new(&mut observer));
         values.floats(&format!("{prefix}.reconstruction"), picture);
     }
-    let go_on = &mut |_: &_| ControlFlow::Continue(());
     if values.wants("decode.mixed_k.apg.2steps.latents") {
         let (first, rest) = (settings.keep.first().copied(), settings.keep.last().copied());
         let positions = tokens.positions();
@@ -66,7 +65,7 @@ pub(super) fn run(
         let mut options = options(2);
         options.flow.guidance = Some(Guidance::Constant(settings.apg_scale));
         options.flow.projection = Some(Some(settings.projection));
-        let latents = model.sample(&mixed, &options, Some(noise.clone()), go_on)?;
+        let latents = model.sample(&mixed, &options, Some(noise.clone()), &mut |_| ControlFlow::Continue(()))?;
         values.floats("decode.mixed_k.apg.2steps.latents", latents);
     }
     if values.wants("decode.schedule_1_plus_4t.cfg.3steps.latents") {
@@ -74,7 +73,7 @@ pub(super) fn run(
         options.keep = settings.keep.get(1).copied();
         options.flow.guidance = Some(Guidance::Linear { base: 1.0, slope: 4.0 });
         options.flow.projection = Some(None);
-        let latents = model.sample(tokens, &options, Some(noise.clone()), go_on)?;
+        let latents = model.sample(tokens, &options, Some(noise.clone()), &mut |_| ControlFlow::Continue(()))?;
         values.floats("decode.schedule_1_plus_4t.cfg.3steps.latents", latents);
     }
     Ok(())
