@@ -13,7 +13,7 @@
 //! | the crates themselves | [`datasets`], [`tokenizers`], [`generators`], [`layers`], [`shaders`] |
 //!
 //! ```
-//! use tessera::{Framing, datasets::Picture, decode_tokens, default_tokenizer, encode_picture};
+//! use tessera::{DecodeOptions, Framing, datasets::Picture, decode_tokens, default_tokenizer, encode_picture};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let device = burn::tensor::Device::flex(); // or `"gpu".parse::<DeviceChoice>()?.open()?`
@@ -21,7 +21,7 @@
 //! let picture = Picture::filled(96, 64, [200, 120, 40])?; // or `load_picture(path, &Default::default())?`
 //!
 //! let file = encode_picture(&*tokenizer, &picture, Framing::Tile { overlap: 2 }, &device, &mut |_| {})?;
-//! let back = decode_tokens(&*tokenizer, &file, Some(8), &mut |_| {})?; // the first 8 tokens of every tile
+//! let back = decode_tokens(&*tokenizer, &file, &DecodeOptions::prefix(8), &mut |_| {})?; // the first 8 tokens of every tile
 //! assert_eq!((back.width(), back.height()), (96, 64));
 //! # Ok(())
 //! # }
@@ -53,4 +53,4 @@ pub use tessera_layers as layers;
 pub use tessera_shaders as shaders;
 pub use tessera_shaders::device::DeviceChoice;
 pub use tessera_tokenizers as tokenizers;
-pub use tessera_tokenizers::{Tokenizer, Tokens, from_pretrained};
+pub use tessera_tokenizers::{DecodeOptions, Tokenizer, Tokens, from_pretrained};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use burn::tensor::Device;
 use tessera_datasets::{Filter, Picture, Preprocess, TileGrid};
-use tessera_tokenizers::{PictureInfo, TokenFile, Tokenizer, TokenizerInfo};
+use tessera_tokenizers::{DecodeOptions, PictureInfo, TokenFile, Tokenizer, TokenizerInfo};
 
 use crate::Error;
 use crate::squares::{at_once, decode_squares, encode_squares};
@@ -92,7 +92,7 @@ pub fn encode_picture(
     Ok(TokenFile::new(tokens).with_picture(about))
 }
 
-/// Decodes the picture of a token file, from the first `keep` tokens of every tile where given. `progress` hears how
+/// Decodes the picture of a token file as `options` say, every tile alike. `progress` hears how
 /// many tiles are done. Tiles of which a cut file holds nothing come out grey.
 ///
 /// # Errors
@@ -100,7 +100,7 @@ pub fn encode_picture(
 pub fn decode_tokens(
     tokenizer: &dyn Tokenizer,
     file: &TokenFile,
-    keep: Option<usize>,
+    options: &DecodeOptions,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Picture, Error> {
     let grid = match &file.picture {
@@ -115,7 +115,7 @@ pub fn decode_tokens(
     }
     let info = tokenizer.info();
     let side = grid.map_or_else(|| model_side(info), |grid| grid.tile());
-    let mut squares = decode_squares(tokenizer, &file.tokens, keep, side, at_once(info), progress)?;
+    let mut squares = decode_squares(tokenizer, &file.tokens, options, side, at_once(info), progress)?;
     match grid {
         Some(grid) => Ok(grid.stitch(&squares)?),
         None => squares.pop().ok_or(Error::NothingLeft),

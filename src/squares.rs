@@ -38,12 +38,12 @@ pub(crate) fn encode_squares(
     Ok(tokens.map_err(TokenizerError::from)?)
 }
 
-/// Decodes every item to a square of `side`, `step` at once, from the first `keep` tokens where given. Items that keep
+/// Decodes every item to a square of `side`, `step` at once, as `options` say. Items that keep
 /// no token come out grey. `progress` hears how many are done.
 pub(crate) fn decode_squares(
     tokenizer: &dyn Tokenizer,
     tokens: &Tokens,
-    keep: Option<usize>,
+    options: &DecodeOptions,
     side: u32,
     step: usize,
     progress: &mut dyn FnMut(usize),
@@ -54,8 +54,8 @@ pub(crate) fn decode_squares(
     if (0..items).all(is_empty) {
         return Err(Error::NothingLeft);
     }
-    let mut options = DecodeOptions::default();
-    options.keep = keep;
+    let mut options = options.clone();
+    let first_item = options.flow.first_item;
     let mut squares = Vec::with_capacity(items);
     while squares.len() < items {
         let start = squares.len();
@@ -65,6 +65,7 @@ pub(crate) fn decode_squares(
             continue;
         }
         let part = tokens.items(start, count).map_err(TokenizerError::from)?;
+        options.flow.first_item = first_item + start as u64;
         let images = tokenizer.decode(&part, &options)?.into_images().ok_or(Error::NoPictures)?;
         squares.extend(to_pictures(images)?);
         progress(squares.len());

@@ -151,15 +151,15 @@ fn devices_lists_the_cpu_and_its_kernels() {
 
 #[test]
 fn a_tile_without_tokens_is_grey_and_those_after_it_are_not() {
-    use tessera::{Framing, decode_tokens, encode_picture, from_pretrained};
+    use tessera::{DecodeOptions, Framing, decode_tokens, encode_picture, from_pretrained};
     let device = tessera::DeviceChoice::Cpu.open().unwrap();
     let tokenizer = from_pretrained(&tiny_model().to_string_lossy(), &device).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let photo = load_picture(picture(folder.path(), "picture.png", 48, 16), &Default::default()).unwrap();
     let mut file = encode_picture(&*tokenizer, &photo, Framing::Tile { overlap: 0 }, &device, &mut |_| {}).unwrap();
-    let whole = decode_tokens(&*tokenizer, &file, None, &mut |_| {}).unwrap();
+    let whole = decode_tokens(&*tokenizer, &file, &DecodeOptions::default(), &mut |_| {}).unwrap();
     file.tokens = file.tokens.with_kept((0..30).map(|at| !(10..20).contains(&at)).collect()).unwrap();
-    let holed = decode_tokens(&*tokenizer, &file, None, &mut |_| {}).unwrap();
+    let holed = decode_tokens(&*tokenizer, &file, &DecodeOptions::default(), &mut |_| {}).unwrap();
     assert_eq!(holed.pixel(24, 8), Some([128; 3]));
     for x in [8, 40] {
         assert_eq!(holed.pixel(x, 8), whole.pixel(x, 8));

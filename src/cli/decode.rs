@@ -6,10 +6,12 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use serde_json::json;
+use tessera::DecodeOptions;
 use tessera::datasets::save_png;
 use tessera::tokenizers::load_tokens;
 
 use super::common::Common;
+use super::flow::FlowArguments;
 use super::inputs::outputs;
 use super::output::{Done, table};
 
@@ -31,12 +33,17 @@ pub struct Arguments {
     /// Decode what a file that was cut off still holds.
     #[arg(long)]
     partial: bool,
+    #[command(flatten)]
+    flow: FlowArguments,
 }
 
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let outputs = outputs(&arguments.tokens, &arguments.out, "png")?;
     let device = common.open_device()?;
     let tokenizer = common.open_tokenizer(&device)?;
+    let mut options = DecodeOptions::default();
+    options.keep = arguments.keep;
+    options.flow = arguments.flow.options(tokenizer.info(), common)?;
     let heading = ["picture", "width", "height", "seconds"].map(String::from).to_vec();
     let (mut rows, mut files, mut quiet) = (vec![heading], Vec::new(), Vec::new());
     for (input, out) in arguments.tokens.iter().zip(&outputs) {
@@ -44,7 +51,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         let start = Instant::now();
         let bar = common.progress(file.tokens.batch(), "tiles");
         let mut progress = |done: usize| bar.set_position(done as u64);
-        let picture = tessera::decode_tokens(&*tokenizer, &file, arguments.keep, &mut progress)
+        let picture = tessera::decode_tokens(&*tokenizer, &file, &options, &mut progress)
             .with_context(|| input.display().to_string())?;
         bar.finish_and_clear();
         let seconds = start.elapsed().as_secs_f64();

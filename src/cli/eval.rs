@@ -15,6 +15,7 @@ use tessera::tokenizers::{Tokenizer, TokenizerInfo};
 
 use super::common::{Common, PictureOptions};
 use super::counts::counts;
+use super::flow::FlowArguments;
 use super::inputs::{pictures, read_picture};
 use super::judges::JudgeOptions;
 use super::output::{Done, bytes, table};
@@ -56,6 +57,8 @@ pub struct Arguments {
     judges: JudgeOptions,
     #[command(flatten)]
     picture: PictureOptions,
+    #[command(flatten)]
+    flow: FlowArguments,
 }
 
 /// A picture that was passed over.
@@ -83,6 +86,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         tokens: token_counts(&arguments.tokens, info)?,
         baselines: baselines.unwrap_or_default(),
         batch: arguments.batch,
+        flow: arguments.flow.options(info, common)?,
     };
     let start = Instant::now();
     let evaluation = Evaluation::new(&*tokenizer, &device, options, arguments.judges.open(&device)?);

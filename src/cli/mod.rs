@@ -6,6 +6,7 @@ mod decode;
 mod devices;
 mod encode;
 mod eval;
+mod flow;
 mod inputs;
 mod inspect;
 mod judges;

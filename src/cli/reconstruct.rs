@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::json;
+use tessera::DecodeOptions;
 use tessera::datasets::{Sheet, psnr, save_png};
 
 use super::common::{Common, PictureOptions};
 use super::counts::counts;
+use super::flow::FlowArguments;
 use super::inputs::read_picture;
 use super::output::{Done, bytes, table};
 
@@ -27,8 +29,13 @@ pub struct Arguments {
     /// Token counts for each tile; by default powers of two up to all tokens.
     #[arg(long, value_delimiter = ',', value_name = "COUNT,...")]
     tokens: Vec<usize>,
+    /// Decode each count so many times, with one seed after the other: what the tokens leave open differs.
+    #[arg(long, value_name = "N", default_value = "1")]
+    variations: u64,
     #[command(flatten)]
     picture: PictureOptions,
+    #[command(flatten)]
+    flow: FlowArguments,
 }
 
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
@@ -39,6 +46,9 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let info = tokenizer.info();
     let framing = arguments.picture.framing(&*tokenizer);
     let original = tessera::framed(&picture, framing, info)?;
+    let mut options = DecodeOptions::default();
+    options.flow = arguments.flow.options(info, common)?;
+    let first_seed = options.flow.seed;
     let loaded = cold.elapsed().as_secs_f64();
 
     let start = Instant::now();
@@ -53,12 +63,20 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let heading = ["tokens/tile", "tokens", "bytes", "bits/pixel", "PSNR dB", "seconds"].map(String::from).to_vec();
     let (mut rows, mut results, mut quiet) = (vec![heading], Vec::new(), Vec::new());
     let pixels = f64::from(original.width()) * f64::from(original.height());
-    let bar = common.progress(counts.len() * tiles, "tiles");
-    for keep in counts {
+    let variations = arguments.variations.max(1);
+    ensure!(
+        variations == 1 || info.is_sampled,
+        "--variations: {} decodes without chance, every picture would be the same",
+        info.architecture
+    );
+    let bar = common.progress(counts.len() * tiles * usize::try_from(variations)?, "tiles");
+    for (keep, variation) in counts.iter().flat_map(|&keep| (0..variations).map(move |variation| (keep, variation))) {
+        options.keep = Some(keep);
+        options.flow.seed = first_seed.wrapping_add(variation);
         let start = Instant::now();
         let done = bar.position();
         let mut progress = |tiles: usize| bar.set_position(done + tiles as u64);
-        let decoded = tessera::decode_tokens(&*tokenizer, &file, Some(keep), &mut progress)?;
+        let decoded = tessera::decode_tokens(&*tokenizer, &file, &options, &mut progress)?;
         let seconds = start.elapsed().as_secs_f64();
         let psnr = psnr(&original, &decoded)?;
         let tokens = (keep * tiles) as u64;
@@ -66,7 +84,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         let byte_count = bits.div_ceil(8);
         let per_pixel = bits as f64 / pixels;
         let plural = if tokens == 1 { "" } else { "s" };
-        let labels = [format!("{tokens} token{plural}"), bytes(byte_count), format!("{psnr:.2} dB")];
+        let mut labels = vec![format!("{tokens} token{plural}"), bytes(byte_count), format!("{psnr:.2} dB")];
+        if variations > 1 {
+            labels.push(format!("seed {}", options.flow.seed));
+        }
         sheet = sheet.push(decoded, &labels);
         rows.push(vec![
             keep.to_string(),
@@ -79,7 +100,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         quiet.push(format!("{keep} {byte_count} {psnr:.2}"));
         results.push(json!({
             "tokens_per_tile": keep, "tokens": tokens, "bytes": byte_count, "bits_per_pixel": per_pixel,
-            "psnr_db": psnr, "decode_seconds": seconds,
+            "seed": options.flow.seed, "psnr_db": psnr, "decode_seconds": seconds,
         }));
     }
     bar.finish_and_clear();

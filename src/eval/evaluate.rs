@@ -6,7 +6,7 @@ use std::time::Instant;
 use burn::tensor::Device;
 use tessera_datasets::{Picture, TileGrid};
 use tessera_tokenizers::bitstream::write_tsr;
-use tessera_tokenizers::{PictureInfo, TokenFile, Tokenizer, TokenizerError, Tokens};
+use tessera_tokenizers::{DecodeOptions, FlowOptions, PictureInfo, TokenFile, Tokenizer, TokenizerError, Tokens};
 
 use super::baseline::Baseline;
 use super::feature_net::FeatureNet;
@@ -31,6 +31,8 @@ pub struct EvaluationOptions {
     pub baselines: Vec<Baseline>,
     /// Squares that go through the model at once; by default about 2^18 pixels.
     pub batch: Option<usize>,
+    /// How models that decode by sampling do it; by default as they say themselves.
+    pub flow: FlowOptions,
 }
 
 /// The networks that judge pictures. None by default.
@@ -58,6 +60,7 @@ pub struct Judges<'a> {
 ///     tokens: vec![1, 64],
 ///     baselines: Baseline::list("jpeg:5")?,
 ///     batch: None,
+///     flow: Default::default(),
 /// };
 /// let mut evaluation = Evaluation::new(&*tokenizer, &device, options, Judges::default());
 /// let picture = Picture::filled(40, 30, [90, 120, 200])?;
@@ -76,6 +79,8 @@ pub struct Evaluation<'a> {
     waiting: VecDeque<(String, Picture)>,
     points: Vec<Unfinished>,
     encode_seconds: f64,
+    /// Squares decoded so far: each draws its noise by its index.
+    squares: u64,
 }
 
 struct Unfinished {
@@ -113,7 +118,7 @@ impl<'a> Evaluation<'a> {
         points.extend(options.baselines.iter().map(|&baseline| point(Method::Baseline(baseline), None)));
         let originals = Features::new(&judges.nets);
         let (waiting, encode_seconds) = (VecDeque::new(), 0.0);
-        Self { tokenizer, device, options, judges, originals, waiting, points, encode_seconds }
+        Self { tokenizer, device, options, judges, originals, waiting, points, encode_seconds, squares: 0 }
     }
 
     /// Adds a picture as [`framed`](crate::framed()) gives it. The work is done as soon as a group is together.
@@ -184,14 +189,19 @@ impl<'a> Evaluation<'a> {
         let tokens = encode_squares(self.tokenizer, &group.squares, step, self.device, &mut |_| {})?;
         self.encode_seconds += start.elapsed().as_secs_f64();
         self.originals.add(&self.judges.nets, &group.pictures, self.device)?;
+        let mut decoding = DecodeOptions::default();
+        decoding.flow = self.options.flow.clone();
+        decoding.flow.first_item += self.squares;
+        self.squares += group.squares.len() as u64;
         for point in &mut self.points {
             let start = Instant::now();
+            decoding.keep = point.keep;
             let (decoded, sizes) = match &mut point.method {
                 Method::Tokens { tokens: count } => {
                     *count = point.keep.unwrap_or(tokens.positions());
                     point.usage.add(&tokens.clone().prefix(*count).map_err(TokenizerError::from)?);
                     let side = model_side(self.tokenizer.info());
-                    let squares = decode_squares(self.tokenizer, &tokens, point.keep, side, step, &mut |_| {})?;
+                    let squares = decode_squares(self.tokenizer, &tokens, &decoding, side, step, &mut |_| {})?;
                     (group.assemble(squares)?, None)
                 }
                 Method::Baseline(baseline) => {

@@ -105,6 +105,8 @@ pub struct TokenizerInfo {
     pub vocab: Vec<u32>,
     /// Whether any prefix of the tokens decodes.
     pub prefix_decodes: bool,
+    /// Whether decoding draws noise, so that each seed gives another picture.
+    pub is_sampled: bool,
     /// Numbers in the weights.
     pub parameters: usize,
     /// Hash of configuration and weights.

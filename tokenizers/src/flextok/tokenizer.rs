@@ -61,6 +61,7 @@ impl FlexTok {
             layout: TokenLayout::Ordered { len: u32::try_from(config.registers).unwrap_or(u32::MAX) },
             vocab: vec![config.codes()],
             prefix_decodes: true,
+            is_sampled: true,
             parameters: specs.iter().map(|spec| spec.shape.iter().product::<usize>()).sum(),
             fingerprint: Fingerprint(hash.finish(&canonical_json(&config.to_value()))),
         };

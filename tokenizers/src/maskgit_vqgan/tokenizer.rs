@@ -36,6 +36,7 @@ impl MaskGitVqgan {
             layout: TokenLayout::Grid { height: 1, width: 1 },
             vocab: vec![u32::try_from(config.num_embeddings).unwrap_or(u32::MAX)],
             prefix_decodes: false,
+            is_sampled: false,
             parameters: specs.iter().map(|spec| spec.shape.iter().product::<usize>()).sum(),
             fingerprint: Fingerprint(hash.finish(&canonical_json(&config.to_value()))),
         };

@@ -39,6 +39,7 @@ impl OneDPiece {
             layout: TokenLayout::Ordered { len: u32::try_from(config.num_latent_tokens).unwrap_or(u32::MAX) },
             vocab: vec![u32::try_from(config.codebook_size).unwrap_or(u32::MAX)],
             prefix_decodes,
+            is_sampled: false,
             parameters: specs.iter().map(|spec| spec.shape.iter().product::<usize>()).sum(),
             fingerprint: Fingerprint(hash.finish(&canonical_json(&config.to_value()))),
         };
