@@ -6,7 +6,7 @@ use tessera_layers::checkpoint::TensorEntry;
 use tessera_tokenizers::ModelConfig;
 
 /// Name, released tensors, and the number of parameters as published.
-const RELEASES: [(&str, &str, usize); 13] = [
+const RELEASES: [(&str, &str, usize); 16] = [
     ("one-d-piece-s-256", include_str!("data/tensors/one-d-piece-s-256.json"), 83_871_247),
     ("one-d-piece-b-256", include_str!("data/tensors/one-d-piece-b-256.json"), 205_256_463),
     ("one-d-piece-l-256", include_str!("data/tensors/one-d-piece-l-256.json"), 641_742_863),
@@ -20,6 +20,9 @@ const RELEASES: [(&str, &str, usize); 13] = [
     ("flextok-vae-c4", include_str!("data/tensors/flextok-vae-c4.json"), 83_653_863),
     ("flextok-vae-c8", include_str!("data/tensors/flextok-vae-c8.json"), 83_709_419),
     ("flextok-vae-c16", include_str!("data/tensors/flextok-vae-c16.json"), 83_821_011),
+    ("flextok-d12-d12", include_str!("data/tensors/flextok-d12-d12.json"), 341_651_737),
+    ("flextok-d18-d18", include_str!("data/tensors/flextok-d18-d18.json"), 949_734_553),
+    ("flextok-d18-d28", include_str!("data/tensors/flextok-d18-d28.json"), 2_540_882_841),
 ];
 
 fn released(list: &str) -> BTreeMap<String, Vec<usize>> {
