@@ -52,17 +52,16 @@ pub fn config_of(files: &CheckpointFiles, weights: &Weights) -> Result<ModelConf
 /// The configuration of weights that came without one. Where no release has these tensors, the closest one is taken,
 /// so that loading says what differs.
 fn unconfigured(weights: &Weights) -> Result<ModelConfig, LoadError> {
-    let entries = weights.entries();
-    let name = ModelConfig::release_of(&entries).or_else(|| closest_release(&entries)).unwrap_or_default();
-    let path = weights.path().display();
+    let (entries, path) = (weights.entries(), weights.path().display());
     let unknown = |found: String| LoadError::Config(ConfigError::UnknownArchitecture(found));
-    match ModelConfig::preset(name) {
-        // Its releases differ in numbers that no tensor shows.
-        Some(ModelConfig::FlexTok(_)) => Err(unknown(format!(
+    // Releases of FlexTok differ in numbers that no tensor shows.
+    if entries.iter().any(|entry| entry.name.starts_with("decoder.module_dict.")) {
+        return Err(unknown(format!(
             "{path} holds a FlexTok's tensors but no configuration: expected it in the file's metadata or in a config.json \
              beside it; fetch the release again"
-        ))),
-        Some(config) => Ok(config),
-        None => Err(unknown(format!("{path} has no config beside it and its tensors are no released model's"))),
+        )));
     }
+    let name = ModelConfig::release_of(&entries).or_else(|| closest_release(&entries)).unwrap_or_default();
+    ModelConfig::preset(name)
+        .ok_or_else(|| unknown(format!("{path} has no config beside it and its tensors are no released model's")))
 }
