@@ -7,9 +7,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 use tessera::datasets::write_atomically;
-use tessera::layers::checkpoint::{TensorEntry, Weights, differences, locate, read_config};
+use tessera::layers::checkpoint::{CheckpointFiles, TensorEntry, Weights, differences, locate};
 use tessera::layers::params::entries;
-use tessera::tokenizers::{ModelConfig, TokenizerInfo, load_tokens};
+use tessera::tokenizers::flextok::config_in;
+use tessera::tokenizers::{ModelConfig, TokenizerInfo, config_of, load_tokens};
 
 use super::common::Common;
 use super::output::{Done, bytes, table};
@@ -134,18 +135,23 @@ fn weights(spec: &str, list: bool) -> Result<Done> {
         *stored.entry(element).or_default() += 1;
     }
     let stored = stored.iter().map(|(element, tensors)| format!("{tensors} {element}")).collect::<Vec<_>>().join(", ");
+    let config = match &files.config {
+        Some(path) => path.display().to_string(),
+        None if config_in(&weights).is_some() => "in the metadata of the weights".to_owned(),
+        None => "none".to_owned(),
+    };
     let mut facts: Facts = vec![
         ("kind", "weights".into()),
         ("weights", files.weights.display().to_string().into()),
-        ("config", files.config.as_ref().map_or("none".to_owned(), |path| path.display().to_string()).into()),
+        ("config", config.clone().into()),
         ("tensors", found.len().into()),
         ("parameters", found.iter().map(count).sum::<usize>().into()),
         ("stored as", stored.into()),
     ];
     facts.extend(weights.wrapper().map(|key| ("found under key", Value::from(key))));
     facts.push(("release", ModelConfig::release_of(&found).unwrap_or("none that is known").into()));
-    if let Some(path) = &files.config {
-        facts.push(("fits its config", fits(path, &found).into()));
+    if config != "none" {
+        facts.push(("fits its config", fits(&files, &weights, &found).into()));
     }
     let mut done = done(facts);
     if list {
@@ -161,15 +167,8 @@ fn weights(spec: &str, list: bool) -> Result<Done> {
 }
 
 /// Whether the tensors are those of the configuration, in words.
-fn fits(config: &Path, found: &[TensorEntry]) -> String {
-    let document = match read_config(config) {
-        Ok(document) => document,
-        Err(error) => return format!("no: {error}"),
-    };
-    let specs = match ModelConfig::from_value(&document) {
-        Ok(config) => config.listing().map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
+fn fits(files: &CheckpointFiles, weights: &Weights, found: &[TensorEntry]) -> String {
+    let specs = config_of(files, weights).and_then(|config| config.listing());
     match specs.map(|specs| differences(&entries(&specs), &ModelConfig::current_names(found))) {
         Ok(None) => "yes".to_owned(),
         Ok(Some(differences)) => format!("no: {differences}"),

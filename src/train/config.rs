@@ -88,7 +88,7 @@ impl TrainConfig {
         let model = &mut self.model;
         let sources = self.data.sources.iter_mut().chain(self.validation.source.as_mut());
         let of_sources = sources.flat_map(|source| std::iter::once(&mut source.path).chain(source.labels.as_mut()));
-        of_sources.chain(model.from.as_mut()).chain(model.proxy.as_mut())
+        of_sources.chain(model.from.as_mut()).chain(model.proxy.as_mut()).chain(model.vae.as_mut())
     }
 
     fn resolve(&mut self, folder: &Path) {
@@ -122,9 +122,11 @@ impl TrainConfig {
                 return invalid(key, format!("a number from 1 to {most}"), value.to_string());
             }
         }
-        let weights: [(&'static str, f64); 10] = [
+        let weights: [(&'static str, f64); 12] = [
             ("loss.reconstruction_weight", loss.reconstruction_weight),
             ("loss.quantizer_weight", loss.quantizer_weight),
+            ("loss.kl_weight", loss.kl_weight),
+            ("loss.alignment_weight", loss.alignment_weight),
             ("loss.perceptual_weight", loss.perceptual_weight),
             ("loss.adversarial_weight", loss.adversarial_weight),
             ("loss.lecam_weight", loss.lecam_weight),

@@ -14,14 +14,18 @@
 //! Every draw of chance follows from the seed, the step and what it is for; nothing is kept between steps.
 
 mod adversary;
+mod architecture;
+mod autoencoder_kl;
 mod chart;
 pub mod checkpoint;
 pub mod codebook;
 mod config;
 mod ema;
 mod error;
+mod flextok;
 mod metrics;
 mod objective;
+mod objectives;
 mod one_d_piece;
 mod optimizer;
 mod parameters;
@@ -33,8 +37,10 @@ mod trainer;
 mod validation;
 mod window;
 
+pub use autoencoder_kl::AutoencoderKlObjective;
 pub use config::TrainConfig;
 pub use error::TrainError;
+pub use flextok::{FlexTokObjective, FlexTokTraining};
 pub use metrics::{Line, TrainLine, ValidationLine};
 pub use objective::{Losses, Objective};
 pub use one_d_piece::OneDPieceObjective;

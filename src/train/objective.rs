@@ -1,4 +1,6 @@
-//! [`Objective`]: what the trainer needs to know of a tokenizer.
+//! [`Objective`]: what the trainer needs to know of a network.
+
+use std::collections::HashMap;
 
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
@@ -8,10 +10,12 @@ use tessera_tokenizers::quantizers::VectorQuantizer;
 
 use super::TrainError;
 
-/// How one kind of tokenizer is trained. The trainer does the rest: data, optimiser, checkpoints, reports.
+/// How one kind of network is trained. The trainer does the rest: data, optimiser, checkpoints, reports.
 pub trait Objective {
     /// The network that is trained.
     type Network: Module;
+    /// What it makes of pictures: token ids, or latents.
+    type Code;
 
     /// The parameters by released name.
     fn specs(&self) -> &[ParamSpec];
@@ -19,11 +23,19 @@ pub trait Objective {
     /// Whether the optimiser may change this parameter.
     fn is_trained(&self, name: &str) -> bool;
 
+    /// Whether this parameter belongs to the finished model, and does not only help in training it.
+    fn is_released(&self, _name: &str) -> bool {
+        true
+    }
+
     /// Side of the square pictures in pixels.
     fn image_size(&self) -> usize;
 
     /// The numbers of leading tokens that validation decodes, all tokens last.
     fn token_counts(&self) -> Vec<usize>;
+
+    /// Codes that a token can be; 0 for networks without tokens.
+    fn codes(&self) -> usize;
 
     /// Runs the network on pictures `[batch, 3, side, side]` in 0..=1. All of chance comes from `rng`.
     ///
@@ -37,21 +49,28 @@ pub trait Objective {
         rng: &mut ChaCha8Rng,
     ) -> Result<Losses, TrainError>;
 
-    /// The codebook.
-    fn codebook<'a>(&self, network: &'a mut Self::Network) -> &'a mut VectorQuantizer;
+    /// The codebook whose dead codes are moved, and the released name of its parameter; `None` where there is none.
+    fn codebook<'a>(&self, _network: &'a mut Self::Network) -> Option<(&'static str, &'a mut VectorQuantizer)> {
+        None
+    }
 
-    /// The released name of the codebook's parameter.
-    fn codebook_name(&self) -> &'static str;
+    /// Codes of pictures.
+    fn encode(&self, network: &Self::Network, images: Tensor<4>) -> Self::Code;
 
-    /// Pictures from tokens `[batch, tokens]`, of which the first `keep` count; not clamped; `None` in a stage that makes
-    /// no pictures.
-    fn reconstruct(&self, network: &Self::Network, ids: Tensor<2, Int>, keep: usize) -> Option<Tensor<4>>;
+    /// The token ids `[batch, tokens]` among the codes; `None` for latents.
+    fn ids(code: &Self::Code) -> Option<Tensor<2, Int>>;
 
-    /// Token ids `[batch, tokens]` of pictures.
-    fn encode(&self, network: &Self::Network, images: Tensor<4>) -> Tensor<2, Int>;
+    /// Pictures from codes, of which the first `keep` tokens count; not clamped; `None` in a stage that makes no pictures.
+    fn reconstruct(&self, network: &Self::Network, code: &Self::Code, keep: usize) -> Option<Tensor<4>>;
 
-    /// `config.json` of the model.
-    fn config(&self) -> serde_json::Value;
+    /// `config.json` of the finished network. `sample` holds validation pictures, where there are any, for numbers that are
+    /// measured.
+    fn config(&self, network: &Self::Network, sample: Option<Tensor<4>>) -> serde_json::Value;
+
+    /// What the finished weight file carries beside its tensors.
+    fn metadata(&self) -> HashMap<String, String> {
+        HashMap::new()
+    }
 
     /// The name of the reconstruction term.
     fn reconstruction_name(&self) -> &'static str;
@@ -63,10 +82,12 @@ pub struct Losses {
     pub reconstruction: Tensor<1>,
     /// The quantizer's term, before its weight.
     pub quantizer: Option<Tensor<1>>,
+    /// Further terms: name, weight, value before the weight.
+    pub others: Vec<(&'static str, f64, Tensor<1>)>,
     /// Codes used, `[batch, tokens]`.
     pub indices: Option<Tensor<2, Int>>,
-    /// Latents as the codebook compares them, `[batch, tokens, channels]`, without a gradient.
-    pub latents: Tensor<3>,
-    /// Reconstructed pictures `[batch, 3, side, side]`, for perceptual and adversarial terms.
+    /// Latents as the codebook compares them, `[batch, tokens, channels]`, without a gradient; `None` without a codebook.
+    pub latents: Option<Tensor<3>>,
+    /// Reconstructed pictures `[batch, 3, side, side]` in 0..=1, for perceptual and adversarial terms.
     pub image: Option<Tensor<4>>,
 }

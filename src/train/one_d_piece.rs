@@ -13,6 +13,7 @@ use tessera_tokenizers::one_d_piece::{self, Family, OneDPieceConfig, OneDPieceNe
 use tessera_tokenizers::quantizers::VectorQuantizer;
 use tessera_tokenizers::{LoadError, ModelConfig};
 
+use super::architecture::open_weights;
 use super::objective::{Losses, Objective};
 use super::parameters::{Parameters, read_named};
 use super::validation::token_counts;
@@ -32,18 +33,19 @@ impl OneDPieceObjective {
     ///
     /// # Errors
     /// [`TrainError`] if the stage does not fit the architecture, or weights cannot be loaded.
-    pub fn new(config: &TrainConfig, device: &Device) -> Result<(Self, OneDPieceNetwork), TrainError> {
+    pub fn new(
+        config: &TrainConfig,
+        architecture: OneDPieceConfig,
+        device: &Device,
+    ) -> Result<(Self, OneDPieceNetwork), TrainError> {
         let model = &config.model;
-        let architecture = match read_architecture(&model.architecture)? {
-            ModelConfig::OneDPiece(architecture) => architecture,
-            _ => {
-                return Err(TrainError::Invalid {
-                    key: "model.architecture",
-                    expected: "a One-D-Piece or TiTok configuration".to_owned(),
-                    found: "another architecture, which tessera does not train".to_owned(),
-                });
-            }
-        };
+        if let Some(vae) = &model.vae {
+            return Err(TrainError::Invalid {
+                key: "model.vae",
+                expected: "none for One-D-Piece and TiTok".to_owned(),
+                found: vae.display().to_string(),
+            });
+        }
         let stage = config.loss.stage;
         let fits = match stage {
             Stage::Single => !architecture.is_legacy,
@@ -58,6 +60,15 @@ impl OneDPieceObjective {
                     "single for is_legacy false, proxy for is_legacy true without finetune_decoder, decoder with it"
                         .to_owned(),
                 found: format!("{stage:?} for is_legacy {legacy}, finetune_decoder {pixels}"),
+            });
+        }
+        if let Some(proxy) = &model.proxy
+            && (stage == Stage::Single || stage == Stage::Decoder && model.from.is_none())
+        {
+            return Err(TrainError::Invalid {
+                key: "model.proxy",
+                expected: "none, unless the stage is proxy, or decoder with model.from".to_owned(),
+                found: proxy.display().to_string(),
             });
         }
         let (network, specs) = match (stage, &model.from, &model.proxy) {
@@ -80,15 +91,6 @@ impl OneDPieceObjective {
     }
 }
 
-fn read_architecture(path: &Path) -> Result<ModelConfig, TrainError> {
-    let name = path.to_string_lossy();
-    if let Some(config) = ModelConfig::preset(&name) {
-        return Ok(config);
-    }
-    let document = read_config(path).map_err(LoadError::from)?;
-    Ok(ModelConfig::from_value(&document).map_err(LoadError::from)?)
-}
-
 fn start(
     model: &ModelSection,
     config: &OneDPieceConfig,
@@ -102,11 +104,6 @@ fn start(
         });
     };
     Ok(one_d_piece::load(config, &open_weights(from)?, device)?)
-}
-
-fn open_weights(model: &Path) -> Result<Weights, TrainError> {
-    let files = locate(&model.to_string_lossy()).map_err(LoadError::from)?;
-    Ok(Weights::open(&files.weights)?)
 }
 
 /// The start of the second stage, as the reference makes it: the first stage's tensors, and the proxy tokenizer's codebook
@@ -155,6 +152,7 @@ fn read_proxy(path: &Path, device: &Device) -> Result<MaskGitVqgan, TrainError> 
 
 impl Objective for OneDPieceObjective {
     type Network = OneDPieceNetwork;
+    type Code = Tensor<2, Int>;
 
     fn specs(&self) -> &[ParamSpec] {
         &self.specs
@@ -198,8 +196,9 @@ impl Objective for OneDPieceObjective {
             return Ok(Losses {
                 reconstruction: losses.cross_entropy,
                 quantizer: Some(losses.quantizer),
+                others: Vec::new(),
                 indices: Some(losses.indices),
-                latents: losses.latents,
+                latents: Some(losses.latents),
                 image: None,
             });
         }
@@ -210,20 +209,27 @@ impl Objective for OneDPieceObjective {
         };
         let PixelLosses { reconstruction, quantizer, indices, latents, image } =
             pixel_losses(network, images, kept, quantizing).ok_or_else(unfit)?;
-        Ok(Losses { reconstruction, quantizer, indices, latents, image: Some(image) })
+        Ok(Losses {
+            reconstruction,
+            quantizer,
+            others: Vec::new(),
+            indices,
+            latents: Some(latents),
+            image: Some(image),
+        })
     }
 
-    fn codebook<'a>(&self, network: &'a mut OneDPieceNetwork) -> &'a mut VectorQuantizer {
-        network.quantizer_mut()
+    fn codes(&self) -> usize {
+        self.config.codebook_size
     }
 
-    fn codebook_name(&self) -> &'static str {
-        "quantize.embedding.weight"
+    fn codebook<'a>(&self, network: &'a mut OneDPieceNetwork) -> Option<(&'static str, &'a mut VectorQuantizer)> {
+        Some(("quantize.embedding.weight", network.quantizer_mut()))
     }
 
-    fn reconstruct(&self, network: &OneDPieceNetwork, ids: Tensor<2, Int>, keep: usize) -> Option<Tensor<4>> {
+    fn reconstruct(&self, network: &OneDPieceNetwork, ids: &Tensor<2, Int>, keep: usize) -> Option<Tensor<4>> {
         let [batch, all] = ids.dims();
-        let vectors = network.quantizer().vectors(ids.slice([0..batch, 0..keep.clamp(1, all)]));
+        let vectors = network.quantizer().vectors(ids.clone().slice([0..batch, 0..keep.clamp(1, all)]));
         network.decode(vectors, &mut Trace::none())
     }
 
@@ -231,7 +237,11 @@ impl Objective for OneDPieceObjective {
         network.encode(images)
     }
 
-    fn config(&self) -> serde_json::Value {
+    fn ids(code: &Tensor<2, Int>) -> Option<Tensor<2, Int>> {
+        Some(code.clone())
+    }
+
+    fn config(&self, _network: &OneDPieceNetwork, _sample: Option<Tensor<4>>) -> serde_json::Value {
         self.config.to_value()
     }
 

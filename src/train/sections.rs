@@ -81,6 +81,9 @@ pub struct ModelSection {
     /// pixel decoder of the stage decoder starts.
     #[arg(long, value_name = "MODEL")]
     pub proxy: Option<PathBuf>,
+    /// The trained AutoencoderKL whose latents a FlexTok learns from.
+    #[arg(long, value_name = "MODEL")]
+    pub vae: Option<PathBuf>,
 }
 
 /// How parameters start.
@@ -102,9 +105,18 @@ pub struct LossConfig {
     /// Which training of the architecture.
     #[arg(long, value_name = "STAGE")]
     pub stage: Stage,
-    /// Weight of the reconstruction: mean squared error of pixels, or cross-entropy of proxy codes.
+    /// Weight of the reconstruction: mean squared error of pixels or of the flow's velocity, or cross-entropy of proxy codes.
     #[arg(long, value_name = "X")]
     pub reconstruction_weight: f64,
+    /// Weight of an autoencoder's divergence from the standard normal, in nats for each value of the latents.
+    #[arg(long, value_name = "X")]
+    pub kl_weight: f64,
+    /// Weight of the alignment of a flow decoder's features with EfficientNet-Lite0's (REPA).
+    #[arg(long, value_name = "X")]
+    pub alignment_weight: f64,
+    /// The decoder's block whose features are aligned, from 0.
+    #[arg(long, value_name = "BLOCK")]
+    pub alignment_layer: usize,
     /// Weight of the quantizer's commitment and codebook losses.
     #[arg(long, value_name = "X")]
     pub quantizer_weight: f64,
@@ -146,6 +158,9 @@ impl Default for LossConfig {
             stage: Stage::Single,
             reconstruction_weight: 1.0,
             quantizer_weight: 1.0,
+            kl_weight: 1e-3,
+            alignment_weight: 0.0,
+            alignment_layer: 0,
             perceptual_weight: 0.0,
             perceptual_from: 0,
             adversarial_weight: 0.0,

@@ -6,11 +6,15 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 use tessera_datasets::{Loader, LoaderOptions, Source, validation};
+use tessera_tokenizers::ModelConfig;
 
 use super::adversary::Adversary;
+use super::architecture::read_architecture;
+use super::autoencoder_kl::AutoencoderKlObjective;
 use super::checkpoint::{Checkpoints, read_state, write};
 use super::codebook::CodeCounts;
 use super::ema::Ema;
+use super::flextok::FlexTokObjective;
 use super::metrics::{Line, Metrics, TrainLine, ValidationLine};
 use super::objective::Objective;
 use super::one_d_piece::OneDPieceObjective;
@@ -64,7 +68,7 @@ pub struct Summary {
     pub is_finished: bool,
 }
 
-/// Trains the tokenizer that `config` describes, on `device` (which needs no autodiff yet), into the folder `out`.
+/// Trains the tokenizer or autoencoder that `config` describes, on `device` (which needs no autodiff yet), into the folder `out`.
 ///
 /// `resume` goes on from the last checkpoint in `out`, and starts where there is none. `on_event` may stop the run after
 /// any step; a checkpoint is then written first.
@@ -80,8 +84,25 @@ pub fn train(
 ) -> Result<Summary, TrainError> {
     config.check()?;
     let trained = device.clone().autodiff();
-    let (objective, network) = OneDPieceObjective::new(config, &trained)?;
-    Trainer::new(config, out, device, objective, network, resume)?.run(on_event)
+    match read_architecture(&config.model.architecture)? {
+        ModelConfig::OneDPiece(architecture) => {
+            let (objective, network) = OneDPieceObjective::new(config, architecture, &trained)?;
+            Trainer::new(config, out, device, objective, network, resume)?.run(on_event)
+        }
+        ModelConfig::AutoencoderKl(architecture) => {
+            let (objective, network) = AutoencoderKlObjective::new(config, architecture, &trained)?;
+            Trainer::new(config, out, device, objective, network, resume)?.run(on_event)
+        }
+        ModelConfig::FlexTok(architecture) => {
+            let (objective, network) = FlexTokObjective::new(config, architecture, &trained)?;
+            Trainer::new(config, out, device, objective, network, resume)?.run(on_event)
+        }
+        _ => Err(TrainError::Invalid {
+            key: "model.architecture",
+            expected: "a One-D-Piece, TiTok, FlexTok or AutoencoderKL".to_owned(),
+            found: "an architecture that tessera does not train".to_owned(),
+        }),
+    }
 }
 
 struct Trainer<'a, O: Objective> {
@@ -113,7 +134,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         out: &'a Path,
         device: &'a Device,
         objective: O,
-        mut network: O::Network,
+        network: O::Network,
         resume: bool,
     ) -> Result<Self, TrainError> {
         std::fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
@@ -158,7 +179,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
             true => Some(Adversary::new(&config.loss, &config.optimizer, config.run.seed, &trained)?),
             false => None,
         };
-        let codes = CodeCounts::new(objective.codebook(&mut network).codes());
+        let codes = CodeCounts::new(objective.codes());
         let mut trainer = Self {
             config,
             out,
@@ -255,8 +276,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
     }
 
     fn validate(&mut self) -> Result<ValidationLine, TrainError> {
-        let mut network = self.ema.plain(&self.network, &self.parameters);
-        let judged = self.validation.judge(&self.objective, &mut network)?;
+        let network = self.ema.plain(&self.network, &self.parameters);
+        let judged = self.validation.judge(&self.objective, &network)?;
         if self.config.validation.sample_pictures > 0 {
             let sheet = self.validation.sheet(&self.objective, &network, self.config.validation.sample_pictures)?;
             let folder = self.out.join("samples");

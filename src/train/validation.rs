@@ -1,6 +1,6 @@
 //! Judging a network by pictures that it never learnt from.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use tessera_datasets::{Picture, Sheet, psnr};
 
 use super::TrainError;
@@ -38,19 +38,28 @@ impl Validation {
         self.pictures.is_empty()
     }
 
+    /// Some of the pictures at once, `[pictures, 3, side, side]` in 0..=1; `None` without any.
+    pub fn sample(&self) -> Option<Tensor<4>> {
+        const MOST: usize = 32;
+        let first = parts(&self.pictures).next()?;
+        Some(to_tensor(first.get(..first.len().min(MOST))?, &self.device))
+    }
+
     /// PSNR for each number of tokens, and use of the codebook.
     ///
     /// # Errors
     /// [`TrainError::Data`] if reconstructions do not fit the pictures.
-    pub fn judge<O: Objective>(&self, objective: &O, network: &mut O::Network) -> Result<Judgement, TrainError> {
+    pub fn judge<O: Objective>(&self, objective: &O, network: &O::Network) -> Result<Judgement, TrainError> {
         let counts = objective.token_counts();
         let mut sums = vec![0.0; counts.len()];
-        let mut codes = CodeCounts::new(objective.codebook(network).codes());
+        let mut codes = CodeCounts::new(objective.codes());
         for pictures in parts(&self.pictures) {
-            let ids = objective.encode(network, to_tensor(pictures, &self.device));
-            codes.add(&ids);
+            let code = objective.encode(network, to_tensor(pictures, &self.device));
+            if let Some(ids) = O::ids(&code) {
+                codes.add(&ids);
+            }
             for (sum, &keep) in sums.iter_mut().zip(&counts) {
-                let Some(images) = objective.reconstruct(network, ids.clone(), keep) else { continue };
+                let Some(images) = objective.reconstruct(network, &code, keep) else { continue };
                 for (picture, image) in pictures.iter().zip(to_pictures(images)?) {
                     // An exact copy counts as 99 dB: a mean cannot hold infinity.
                     *sum += psnr(picture, &image)?.min(99.0);
@@ -74,10 +83,10 @@ impl Validation {
     ) -> Result<Picture, TrainError> {
         let step = (self.pictures.len() / count.max(1)).max(1);
         let pictures: Vec<Picture> = self.pictures.iter().step_by(step).take(count).cloned().collect();
-        let ids = objective.encode(network, to_tensor(&pictures, &self.device));
+        let code = objective.encode(network, to_tensor(&pictures, &self.device));
         let mut columns = vec![("original".to_owned(), pictures)];
         for keep in objective.token_counts() {
-            if let Some(images) = objective.reconstruct(network, ids.clone(), keep) {
+            if let Some(images) = objective.reconstruct(network, &code, keep) {
                 columns.push((keep.to_string(), to_pictures(images)?));
             }
         }

@@ -62,14 +62,16 @@ impl<O: Objective> Trainer<'_, O> {
 
     /// Writes the model as it stands, with averaged weights, and the report.
     pub(super) fn finish(&self) -> Result<(), TrainError> {
-        let text = serde_json::to_string_pretty(&self.objective.config())
-            .map_err(|error| TrainError::Report(error.to_string()))?;
+        let network = self.ema.plain(&self.network, &self.parameters);
+        let config = self.objective.config(&network, self.validation.sample());
+        let text = serde_json::to_string_pretty(&config).map_err(|error| TrainError::Report(error.to_string()))?;
         let precision = match self.config.run.precision {
             SavePrecision::F32 => Precision::F32,
             SavePrecision::F16 => Precision::F16,
         };
-        let tensors = self.ema.tensors(self.objective.specs());
-        write_safetensors(&self.out.join("model.safetensors"), &tensors, precision, Default::default())?;
+        let specs = self.objective.specs().iter().filter(|spec| self.objective.is_released(&spec.name)).cloned();
+        let tensors = self.ema.tensors(&specs.collect::<Vec<_>>());
+        write_safetensors(&self.out.join("model.safetensors"), &tensors, precision, self.objective.metadata())?;
         write(&self.out.join("config.json"), text.as_bytes())?;
         self.report()
     }

@@ -57,7 +57,7 @@ impl<O: Objective> Trainer<'_, O> {
             {
                 window.add_term("discriminator", adversary.step(images, image, rate));
             }
-            latents = Some(losses.latents);
+            latents = losses.latents;
         }
         let (network, norm) = self.optimizer.step(rate, self.network.clone(), &self.parameters, gradients);
         self.network = network;
@@ -77,6 +77,10 @@ impl<O: Objective> Trainer<'_, O> {
         if let Some(quantizer) = &losses.quantizer {
             total = total + quantizer.clone().mul_scalar(weights.quantizer_weight);
             terms.push(("quantizer", quantizer.clone()));
+        }
+        for (name, weight, value) in &losses.others {
+            total = total + value.clone().mul_scalar(*weight);
+            terms.push((*name, value.clone()));
         }
         if let Some(image) = &losses.image {
             if weights.perceptual_weight > 0.0 && self.step >= weights.perceptual_from {
@@ -116,9 +120,9 @@ impl<O: Objective> Trainer<'_, O> {
             return;
         };
         let mut rng = self.rng(self.step, Purpose::Codes);
-        let quantizer = self.objective.codebook(&mut self.network);
+        let Some((name, quantizer)) = self.objective.codebook(&mut self.network) else { return };
         move_codes(quantizer, &codes, latents, &mut rng);
-        self.ema.adopt_rows(&self.network, &self.parameters, self.objective.codebook_name(), &codes);
+        self.ema.adopt_rows(&self.network, &self.parameters, name, &codes);
         self.codes.clear();
     }
 

@@ -39,6 +39,7 @@
 //! # }
 //! ```
 
+mod alignment;
 mod block;
 mod checkpoint;
 mod config;
@@ -54,6 +55,7 @@ mod targets;
 mod tokenizer;
 pub mod train;
 
+pub use alignment::AlignmentHead;
 pub use block::FlexBlock;
 pub use checkpoint::{config_in, listing, load, metadata, random, resolve_vae, save};
 pub use config::{FlexTokConfig, KeepSampling, MupReadout, NoiseConfig, SamplingConfig, TrunkConfig, VaeConfig};

@@ -1,0 +1,21 @@
+//! What several objectives check alike.
+
+use super::{Stage, TrainConfig, TrainError};
+
+/// Refuses settings that only One-D-Piece has a use for.
+pub fn only_single(config: &TrainConfig, what: &str) -> Result<(), TrainError> {
+    let refuse = |key: &'static str, expected: &str, found: String| {
+        let expected = format!("{expected} for {what}");
+        Err(TrainError::Invalid { key, expected, found })
+    };
+    if config.loss.stage != Stage::Single {
+        return refuse("loss.stage", "single", format!("{:?}", config.loss.stage).to_lowercase());
+    }
+    if let Some(proxy) = &config.model.proxy {
+        return refuse("model.proxy", "none", proxy.display().to_string());
+    }
+    if config.codebook.free_steps > 0 || config.codebook.reseed_every > 0 {
+        return refuse("codebook", "no care (all of its numbers 0), there is no codebook to move", "some".to_owned());
+    }
+    Ok(())
+}
