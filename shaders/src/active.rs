@@ -28,19 +28,22 @@ pub enum Kernel {
     LayerNorm,
     /// Fully connected layer (CPU only).
     Linear,
+    /// Attention under a mask that is computed from indices.
+    MaskedAttention,
     /// Self-attention on a packed projection (CPU only).
     PackedAttention,
 }
 
 impl Kernel {
     /// Every kernel, in the order of their names.
-    pub const ALL: [Kernel; 9] = [
+    pub const ALL: [Kernel; 10] = [
         Kernel::Conv3x3,
         Kernel::Gelu,
         Kernel::GroupNormSilu,
         Kernel::InvertedResidual,
         Kernel::LayerNorm,
         Kernel::Linear,
+        Kernel::MaskedAttention,
         Kernel::NearestCode,
         Kernel::PackedAttention,
         Kernel::Patchify,
@@ -57,12 +60,13 @@ impl Kernel {
             Kernel::InvertedResidual => "inverted_residual",
             Kernel::LayerNorm => "layer_norm",
             Kernel::Linear => "linear",
+            Kernel::MaskedAttention => "masked_attention",
             Kernel::PackedAttention => "packed_attention",
         }
     }
 
     fn has_wgsl(self) -> bool {
-        matches!(self, Kernel::NearestCode | Kernel::Patchify | Kernel::GroupNormSilu)
+        matches!(self, Kernel::NearestCode | Kernel::Patchify | Kernel::GroupNormSilu | Kernel::MaskedAttention)
     }
 }
 
