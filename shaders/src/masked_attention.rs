@@ -51,7 +51,8 @@ pub trait MaskedAttentionOps: Backend {
 ///
 /// Neither kernel stores a mask or a matrix of scores, and both skip the keys that a whole block of queries does not see.
 /// On the CPU the inputs may be views of one projection, and the gradients are written by hand; on a GPU, tensors that
-/// track gradients and heads of more than [`MAX_HEAD_DIM`] channels take the reference.
+/// track gradients and heads of more than [`MAX_HEAD_DIM`] channels take the reference, as does a software adapter, which
+/// runs the shader no faster.
 ///
 /// Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.
 ///
@@ -140,10 +141,10 @@ impl Rule {
 
 pub(crate) fn rendered(dim: usize, rule: Rule) -> Rendered {
     let dim = u32::try_from(dim.clamp(1, MAX_HEAD_DIM)).unwrap_or(1);
-    // Queries, a tile of keys, their scores and a factor a query stay under 16 KiB of workgroup memory.
+    // Queries, a tile of keys, maxima and weights stay under 16 KiB of workgroup memory.
     let (queries_per_lane, keys_per_lane) = match dim {
         ..=64 => (4, 2),
-        65..=112 => (2, 2),
+        65..=104 => (2, 2),
         _ => (2, 1),
     };
     Rendered {

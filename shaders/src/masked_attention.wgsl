@@ -15,6 +15,7 @@ const SIDE: u32 = 8u;
 const LANES: u32 = 64u;
 const QUERIES: u32 = SIDE * Q;
 const KEYS: u32 = SIDE * K;
+const LOWEST: f32 = -3.4e38;
 const FOURS: u32 = (DIM + 3u) / 4u;
 const OWN: u32 = (FOURS + SIDE - 1u) / SIDE;
 
@@ -27,8 +28,9 @@ const OWN: u32 = (FOURS + SIDE - 1u) / SIDE;
 
 var<workgroup> rows: array<vec4<f32>, QUERIES * FOURS>;
 var<workgroup> tile: array<vec4<f32>, KEYS * FOURS>;
-var<workgroup> scores: array<f32, QUERIES * KEYS>;
-var<workgroup> factors: array<f32, QUERIES>;
+// Component i is query row * Q + i: the highest score of each lane's keys, and the weight of each key.
+var<workgroup> peaks: array<vec4<f32>, LANES>;
+var<workgroup> weights: array<vec4<f32>, KEYS * SIDE>;
 
 // How many keys a query sees: always the first so many.
 fn visible(query: u32, queries: u32, keys: u32) -> u32 {
@@ -72,10 +74,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         rows[i] = four;
     }
 
-    // Lane i < QUERIES keeps the maximum and the sum of query i.
-    let seen = visible(min(first + lane, queries - 1u), queries, keys);
-    var highest = -3.4e38;
-    var sum = 0.0;
+    // Of the lane's own queries, and the same in all lanes of a row.
+    var seen: array<u32, Q>;
+    for (var i = 0u; i < Q; i += 1u) {
+        seen[i] = visible(min(first + row * Q + i, queries - 1u), queries, keys);
+    }
+    var highest = vec4<f32>(LOWEST);
+    var sum = vec4<f32>();
     var out: array<array<vec4<f32>, OWN>, Q>;
     let end = visible(min(first + QUERIES, queries) - 1u, queries, keys);
     for (var start = 0u; start < end; start += KEYS) {
@@ -92,7 +97,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             tile[i] = four;
         }
         workgroupBarrier();
-        var dots: array<array<f32, K>, Q>;
+        var dots: array<vec4<f32>, K>;
         for (var d = 0u; d < FOURS; d += 1u) {
             var right: array<vec4<f32>, K>;
             for (var j = 0u; j < K; j += 1u) {
@@ -101,15 +106,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             for (var i = 0u; i < Q; i += 1u) {
                 let left = rows[(row * Q + i) * FOURS + d];
                 for (var j = 0u; j < K; j += 1u) {
-                    dots[i][j] += dot(left, right[j]);
+                    dots[j][i] += dot(left, right[j]);
                 }
             }
         }
-        for (var i = 0u; i < Q; i += 1u) {
-            for (var j = 0u; j < K; j += 1u) {
-                scores[(row * Q + i) * KEYS + column * K + j] = dots[i][j];
+        var peak = vec4<f32>(LOWEST);
+        for (var j = 0u; j < K; j += 1u) {
+            for (var i = 0u; i < Q; i += 1u) {
+                if (start + column * K + j >= seen[i]) {
+                    dots[j][i] = LOWEST;
+                }
             }
+            peak = max(peak, dots[j]);
         }
+        peaks[lane] = peak;
         workgroupBarrier();
 
         for (var i = lane; i < KEYS * FOURS; i += LANES) {
@@ -123,37 +133,25 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             }
             tile[i] = four;
         }
-        if (lane < QUERIES) {
-            let count = min(max(seen, start) - start, KEYS);
-            var peak = highest;
-            for (var key = 0u; key < count; key += 1u) {
-                peak = max(peak, scores[lane * KEYS + key]);
-            }
-            let factor = exp(highest - peak);
-            highest = peak;
-            sum *= factor;
-            factors[lane] = factor;
-            for (var key = 0u; key < KEYS; key += 1u) {
-                var power = 0.0;
-                if (key < count) {
-                    power = exp(scores[lane * KEYS + key] - peak);
-                }
-                sum += power;
-                scores[lane * KEYS + key] = power;
+        peak = highest;
+        for (var other = 0u; other < SIDE; other += 1u) {
+            peak = max(peak, peaks[row * SIDE + other]);
+        }
+        let factor = exp(highest - peak);
+        highest = peak;
+        for (var j = 0u; j < K; j += 1u) {
+            weights[(column * K + j) * SIDE + row] = exp(dots[j] - peak);
+        }
+        sum *= factor;
+        for (var i = 0u; i < Q; i += 1u) {
+            for (var c = 0u; c < OWN; c += 1u) {
+                out[i][c] *= factor[i];
             }
         }
         workgroupBarrier();
-        for (var i = 0u; i < Q; i += 1u) {
-            let factor = factors[row * Q + i];
-            for (var c = 0u; c < OWN; c += 1u) {
-                out[i][c] *= factor;
-            }
-        }
         for (var key = 0u; key < KEYS; key += 1u) {
-            var left: array<f32, Q>;
-            for (var i = 0u; i < Q; i += 1u) {
-                left[i] = scores[(row * Q + i) * KEYS + key];
-            }
+            let left = weights[key * SIDE + row];
+            sum += left;
             for (var c = 0u; c < OWN; c += 1u) {
                 let right = tile[key * FOURS + min(c * SIDE + column, FOURS - 1u)];
                 for (var i = 0u; i < Q; i += 1u) {
@@ -163,15 +161,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
 
-    workgroupBarrier();
-    if (lane < QUERIES) {
-        factors[lane] = 1.0 / sum;
-    }
-    workgroupBarrier();
     for (var i = 0u; i < Q; i += 1u) {
         let query = first + row * Q + i;
         if (query < queries) {
-            let factor = factors[row * Q + i];
+            let factor = 1.0 / sum[i];
             for (var own = 0u; own < OWN; own += 1u) {
                 for (var c = 0u; c < 4u; c += 1u) {
                     let channel = (own * SIDE + column) * 4u + c;

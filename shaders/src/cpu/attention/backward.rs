@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::geometry::{AttentionGeometry, Place, Placed};
-use super::packing::{columns, eights, eights_across, rows};
+use super::packing::{Eights, columns, rows};
 use super::window::{Window, seen, share};
 use super::{TASKS, score, tiles};
 use crate::cpu::output::Output;
@@ -95,11 +95,9 @@ pub(super) fn gradients(
         with_buffers(|buffers: &mut [Vec<f32>; 13]| {
             let [keys, keys_across, values, q_columns, g_columns, q_rows, g_rows, p, s, of_q, of_k, of_v, row] =
                 buffers;
-            eights(k, of.clone(), keys);
-            eights(v, of.clone(), values);
-            if of_queries {
-                eights_across(k, of.clone(), keys_across);
-            }
+            let keys = Eights::positions(k, of.clone(), false, keys);
+            let values = Eights::positions(v, of.clone(), false, values);
+            let keys_across = of_queries.then(|| Eights::channels(k, of.clone(), false, keys_across));
             if of_keys {
                 for sums in [&mut *of_k, &mut *of_v] {
                     sums.clear();
@@ -116,8 +114,8 @@ pub(super) fn gradients(
                 }
                 columns(q, block.clone(), scale, q_columns);
                 columns(grad, block.clone(), 1.0, g_columns);
-                score(keys, q_columns, [dim, length, used], p);
-                score(values, g_columns, [dim, length, used], s);
+                score(&keys, q_columns, [dim, length, used], p);
+                score(&values, g_columns, [dim, length, used], s);
                 let mut shifts = [[0.0; COLUMNS]; 2];
                 for (column, query) in block.clone().enumerate() {
                     shifts[0][column] = logarithms[query];
@@ -135,10 +133,10 @@ pub(super) fn gradients(
                     add(p, g_rows, padded, of_v);
                     add(s, q_rows, padded, of_k);
                 }
-                if of_queries {
+                if let Some(keys) = &keys_across {
                     of_q.resize(dim.next_multiple_of(ROWS) * COLUMNS, 0.0);
-                    for (keys, tile) in keys_across.chunks_exact(of.len() * ROWS).zip(tiles(of_q)) {
-                        product(Left::packed(keys), (s, COLUMNS), length, used, tile);
+                    for (eight, tile) in tiles(of_q).enumerate() {
+                        product(keys.left(eight), (s, COLUMNS), length, used, tile);
                     }
                     row.resize(dim, 0.0);
                     for (column, query) in block.enumerate() {

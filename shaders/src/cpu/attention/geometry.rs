@@ -72,11 +72,16 @@ impl<'a> Placed<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Matrix<'a> {
     values: &'a [f32],
-    stride: usize,
+    pub stride: usize,
     pub dim: usize,
 }
 
 impl<'a> Matrix<'a> {
+    /// Everything from a position on.
+    pub fn from(self, position: usize) -> &'a [f32] {
+        &self.values[position * self.stride..]
+    }
+
     pub fn row(self, position: usize) -> &'a [f32] {
         &self.values[position * self.stride..][..self.dim]
     }

@@ -1,7 +1,7 @@
 //! Attention on queries, keys and values where they lie, without a copy of them and without a matrix of all scores.
 //!
 //! A task takes one head, or some queries of it where there are few heads. The keys and values that it sees are packed
-//! once, eight to a row of the `product`; then 32 queries at a time, side by side in the lanes: their scores against
+//! once, eight to a row of the `product`, unless it has a single block of queries, as in decoding; then 32 queries at a time, side by side in the lanes: their scores against
 //! all keys stand as `[keys, 32]`, so that maximum, exponential and sum run lane by lane, and the scores are the right
 //! operand of the second product as they stand. 32 columns of scores fit the second-level cache up to some 4,000 keys.
 //! Keys that none of the 32 sees cost nothing.
@@ -15,13 +15,13 @@ mod window;
 use rayon::prelude::*;
 
 use super::output::Output;
-use super::product::{COLUMNS, Left, ROWS, Tile, product};
+use super::product::{COLUMNS, ROWS, Tile, product};
 use super::scratch::with_buffers;
 use super::simd::{LANES, Lanes, dispatch};
 pub use backward::attention_backward;
 pub use geometry::{AttentionGeometry, Place, Placed};
 pub use packed::{PackedGeometry, packed_attention, packed_attention_backward};
-use packing::{columns, eights, eights_across};
+use packing::{Eights, columns};
 use window::{Window, seen, share};
 
 /// Tasks for each thread that heads are cut into where there are fewer: enough to even out masks.
@@ -41,13 +41,14 @@ pub fn attention([q, k, v]: [Placed; 3], geometry: &AttentionGeometry) -> (Vec<f
     let task = |head: usize, start: usize, logarithms: &mut [f32]| {
         with_buffers(|[keys, values, columns_of_q, scores, out, row]| {
             let seen = seen(geometry, start..start + logarithms.len());
-            eights(k.head(geometry, head), 0..seen, keys);
-            eights_across(v.head(geometry, head), 0..seen, values);
+            let once = logarithms.len() <= COLUMNS;
+            let keys = Eights::positions(k.head(geometry, head), 0..seen, once, keys);
+            let values = Eights::channels(v.head(geometry, head), 0..seen, once, values);
             for (block, logarithms) in logarithms.chunks_mut(COLUMNS).enumerate() {
                 let (first, used) = (start + block * COLUMNS, logarithms.len());
                 let window = Window::of(geometry, first..first + used);
                 columns(q.head(geometry, head), first..first + used, scale, columns_of_q);
-                score(keys, columns_of_q, [dim, window.end, used], scores);
+                score(&keys, columns_of_q, [dim, window.end, used], scores);
                 let scores = &mut scores[..window.end * COLUMNS];
                 window.hide(scores, 0, f32::NEG_INFINITY);
                 let mut sums = [[0.0; COLUMNS]; 2];
@@ -55,8 +56,8 @@ pub fn attention([q, k, v]: [Placed; 3], geometry: &AttentionGeometry) -> (Vec<f
                 window.hide(scores, 0, 0.0);
                 let [maxima, sums] = sums;
                 out.resize(dim.next_multiple_of(ROWS) * COLUMNS, 0.0);
-                for (values, tile) in values.chunks_exact(seen * ROWS).zip(tiles(out)) {
-                    product(Left::packed(values), (scores, COLUMNS), window.end, used, tile);
+                for (eight, tile) in tiles(out).enumerate() {
+                    product(values.left(eight), (scores, COLUMNS), window.end, used, tile);
                 }
                 row.resize(dim, 0.0);
                 for (column, logarithm) in logarithms.iter_mut().enumerate() {
@@ -78,12 +79,12 @@ pub fn attention([q, k, v]: [Placed; 3], geometry: &AttentionGeometry) -> (Vec<f
     (y, logarithms)
 }
 
-/// `keys [length / 8, dim, 8] * queries [dim, 32] -> scores [length, 32]`, rounded up to whole eights; only the first
+/// `keys [length, dim] * queries [dim, 32] -> scores [length, 32]`, rounded up to whole eights; only the first
 /// `used` queries count, and keys behind `length` are left out.
-fn score(keys: &[f32], queries: &[f32], [dim, length, used]: [usize; 3], scores: &mut Vec<f32>) {
+fn score(keys: &Eights, queries: &[f32], [dim, length, used]: [usize; 3], scores: &mut Vec<f32>) {
     scores.resize(length.next_multiple_of(ROWS) * COLUMNS, 0.0);
-    for (keys, tile) in keys.chunks_exact(dim * ROWS).zip(tiles(scores)) {
-        product(Left::packed(keys), (queries, COLUMNS), dim, used, tile);
+    for (eight, tile) in tiles(scores).enumerate() {
+        product(keys.left(eight), (queries, COLUMNS), dim, used, tile);
     }
 }
 
