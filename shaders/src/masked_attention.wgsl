@@ -4,7 +4,8 @@
 // the maximum of a query's scores rises, its sums so far are scaled down (online softmax). Which keys a query sees is
 // the rule MASK about indices, and tiles that none of the queries sees are not read. No [queries, keys] matrix exists.
 // Channels stand in fours, zeros behind the last. Lane (row, column) has queries row * Q .. row * Q + Q, keys
-// column * K .. column * K + K of a tile, and every eighth four of channels.  Twin: cpu/attention.  DIM <= 128 (three tiles fit 16 KiB); larger DIM takes the tensor-op reference.
+// column * K .. column * K + K of a tile, and every eighth four of channels.
+// Twin: cpu/attention.  DIM <= 128 (all of it fits 16 KiB); larger DIM takes the tensor-op reference.
 // Source: Milakov and Gimelshein 2018, "Online normalizer calculation for softmax"; Dao et al. 2022, "FlashAttention".
 const DIM: u32 = {{ dim }}u;
 const MASK: u32 = {{ mask }}u; // 0 every key, 1 causal, 2 registers behind patches
