@@ -159,6 +159,41 @@ fn transformer(criterion: &mut Criterion) {
     }
 }
 
+/// The attentions of FlexTok-d12 (256 patches and 256 registers; the decoder sees everything), of the middle of a VAE
+/// at 32 by 32, of a step of decoding with a cache, and of a small training.
+fn masked_attention(criterion: &mut Criterion) {
+    use ops::AttentionMask::{Causal, Full, Registers};
+    let mut group = criterion.benchmark_group("masked_attention");
+    for ([batch, queries, keys, width, heads], mask, name) in [
+        ([2, 512, 512, 768, 12], Registers { patches: 256 }, "registers"),
+        ([2, 512, 512, 768, 12], Full, "full"),
+        ([2, 512, 512, 768, 12], Causal, "causal"),
+        ([1, 1024, 1024, 512, 1], Full, "full"),
+        ([2, 1, 512, 768, 12], Causal, "causal"),
+    ] {
+        let [q, k, v] = [queries, keys, keys].map(|length| tensor([batch, length, width]));
+        let scale = ((width / heads) as f32).powf(-0.5);
+        pair(
+            &mut group,
+            &format!("{batch}x{queries}x{width}, {name}"),
+            || ops::masked_attention(q.clone(), k.clone(), v.clone(), heads, scale, mask),
+            || ops::masked_attention_reference(q.clone(), k.clone(), v.clone(), heads, scale, mask),
+        );
+    }
+    for ([batch, length, width, heads], mask) in
+        [([16, 128, 192, 3], Registers { patches: 64 }), ([1, 1024, 512, 1], Full)]
+    {
+        let x = tensor([batch, length, width]);
+        let scale = ((width / heads) as f32).powf(-0.5);
+        pair(
+            &mut group,
+            &format!("{batch}x{length}x{width}, gradients"),
+            || gradient(&x, |x| ops::masked_attention(x.clone(), x.clone(), x, heads, scale, mask)),
+            || gradient(&x, |x| ops::masked_attention_reference(x.clone(), x.clone(), x, heads, scale, mask)),
+        );
+    }
+}
+
 fn codes_and_patches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("nearest_code");
     let (latents, codebook) = (tensor([256, 12]), tensor([4096, 12]));
@@ -179,5 +214,13 @@ fn codes_and_patches(criterion: &mut Criterion) {
     );
 }
 
-criterion_group!(kernels, convolutions, inverted_residuals, group_norm, transformer, codes_and_patches);
+criterion_group!(
+    kernels,
+    convolutions,
+    inverted_residuals,
+    group_norm,
+    transformer,
+    masked_attention,
+    codes_and_patches
+);
 criterion_main!(kernels);

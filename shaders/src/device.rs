@@ -10,6 +10,7 @@ use burn::tensor::{Device, DeviceKind};
 use burn_cubecl::CubeDevice;
 use burn_cubecl::cubecl::prelude::CubeCount;
 use burn_cubecl::cubecl::server::KernelArguments;
+use burn_cubecl::cubecl::wgpu::WgpuDeviceKind;
 use burn_wgpu::{CubeDim, SourceKernel};
 
 use crate::launch::Rendered;
@@ -183,6 +184,11 @@ pub fn describe(device: &Device) -> String {
         Some(identity) => identity.name,
         None => "cpu (flex)".to_owned(),
     }
+}
+
+/// Whether this is a software implementation of a GPU, by the name under which burn opens one.
+pub(crate) fn is_software(device: &DispatchDevice) -> bool {
+    matches!(device, DispatchDevice::Cube(CubeDevice::Wgpu(wgpu)) if wgpu.kind == WgpuDeviceKind::Cpu)
 }
 
 /// Whether hand-written WGSL runs on this device: true unless a downstream crate turned on another shader

@@ -4,6 +4,7 @@ use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, Shape};
 
+use crate::cpu::attention::{Place, Placed};
 use crate::cpu::linear::Strided;
 
 /// A contiguous copy of the tensor, or the tensor itself where it is contiguous already.
@@ -54,4 +55,19 @@ pub(crate) fn strided(matrix: &FloatTensor<Flex>) -> Strided<'_> {
     let layout = matrix.layout();
     let stride = |axis: usize| layout.strides()[axis].unsigned_abs();
     Strided { values: &matrix.storage::<f32>()[layout.start_offset()..], strides: [stride(0), stride(1)] }
+}
+
+/// A copy of `[batch, length, width]` if the channels of a position do not lie side by side, else the tensor.
+pub(crate) fn whole_rows(tensor: FloatTensor<Flex>) -> FloatTensor<Flex> {
+    let (shape, strides) = (tensor.layout().shape(), tensor.layout().strides());
+    let readable = (strides[2] == 1 || shape[2] == 1) && strides.iter().all(|&stride| stride >= 0);
+    if readable { tensor } else { tensor.to_contiguous() }
+}
+
+/// A tensor of [`whole_rows`] where it lies.
+pub(crate) fn placed(tensor: &FloatTensor<Flex>) -> Placed<'_> {
+    let layout = tensor.layout();
+    let stride = |axis: usize| layout.strides()[axis].unsigned_abs();
+    let place = Place { start: layout.start_offset(), item: stride(0), position: stride(1) };
+    Placed { values: tensor.storage::<f32>(), place }
 }

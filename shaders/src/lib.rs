@@ -9,6 +9,7 @@
 //! | [`inverted_residual`] | MobileNet's block with frozen weights (CPU only) | [`inverted_residual_reference`] |
 //! | [`layer_norm`] | layer normalisation (CPU only) | [`layer_norm_reference`] |
 //! | [`linear`] | fully connected layer (CPU only) | [`linear_reference`] |
+//! | [`masked_attention`] | attention under a mask that is computed from indices and never stored | [`masked_attention_reference`] |
 //! | [`packed_attention`] | self-attention on a packed projection (CPU only) | [`packed_attention_reference`] |
 //! | [`group_norm_silu`] | group normalisation and SiLU in one pass (inference) | [`group_norm_silu_reference`] |
 //!
@@ -61,7 +62,10 @@ pub use group_norm_silu::{GroupNormSiluOps, group_norm_silu, group_norm_silu_ref
 pub use inverted_residual::{InvertedResidualOps, inverted_residual, inverted_residual_reference};
 pub use layer_norm::{LayerNormOps, layer_norm, layer_norm_reference};
 pub use linear::{LinearOps, linear, linear_reference};
-pub use masked_attention::{AttentionMask, masked_attention, masked_attention_reference};
+pub use masked_attention::{
+    AttentionMask, MAX_HEAD_DIM, MaskedAttentionGradientOps, MaskedAttentionOps, MaskedAttentionShape,
+    masked_attention, masked_attention_reference,
+};
 pub use modulated_norm::{gated_add, gated_add_reference, modulated_norm, modulated_norm_reference};
 pub use nearest_code::{MAX_CODE_DIM, NearestCodeOps, nearest_code, nearest_code_reference};
 pub use packed_attention::{PackedAttentionOps, packed_attention, packed_attention_reference};

@@ -1,43 +1,60 @@
-//! Multi-head attention under a mask that is computed from indices: checks and dispatch.
+//! Multi-head attention under a mask that is computed from indices: checks, dispatch and launch.
 
+mod gradient;
+mod mask;
+
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, Tensor, TensorData, module};
+use burn::tensor::{Bool, DType, Tensor, TensorData, module};
+use burn_wgpu::CubeBackend;
 
-/// Which keys a query sees. No mask is ever stored: each is a rule about indices.
-///
-/// Fewer queries than keys stand for the last positions, as in decoding with a cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum AttentionMask {
-    /// Every query sees every key.
-    Full,
-    /// A query sees its own position and those before it.
-    Causal,
-    /// The first `patches` positions see one another and nothing else; each later position (a register) sees them, itself
-    /// and the registers before it. FlexTok's `causal_last`.
-    Registers {
-        /// Positions before the first register.
-        patches: usize,
-    },
+use crate::active::{Kernel, KernelState, kernel_status};
+use crate::launch::{GRID_WIDTH, Rendered, launch};
+pub use gradient::MaskedAttentionGradientOps;
+pub use mask::AttentionMask;
+
+/// Most channels of a head that the WGSL kernel takes; more go to [`masked_attention_reference`].
+pub const MAX_HEAD_DIM: usize = 128;
+
+/// What a call of [`masked_attention`] says beside its tensors.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MaskedAttentionShape {
+    /// Heads side by side in the width.
+    pub heads: usize,
+    /// What scores are multiplied by.
+    pub scale: f32,
+    /// Which keys a query sees.
+    pub mask: AttentionMask,
 }
 
-impl AttentionMask {
-    /// How many of the `keys` keys query `query` of `queries` sees: always the first so many.
-    pub fn visible(self, query: usize, queries: usize, keys: usize) -> usize {
-        let position = query + keys.saturating_sub(queries);
-        let seen = match self {
-            Self::Full => keys,
-            Self::Causal => position + 1,
-            Self::Registers { patches } => patches.max(position + 1),
-        };
-        seen.min(keys)
-    }
+/// GPU side of [`masked_attention`]. It has no backward pass: a tensor on an autodiff device takes the reference, whose
+/// operations have one. The CPU's side is [`MaskedAttentionGradientOps`].
+#[backend_extension(Cube, Autodiff, Fusion)]
+pub trait MaskedAttentionOps: Backend {
+    /// `q [b, queries, w]`, `k` and `v [b, keys, w]` to `[b, queries, w]`, all f32; no dimension is zero, and a head has
+    /// at most [`MAX_HEAD_DIM`] channels.
+    #[fusion(dtype = q, shape = { let _ = (k, v); q.clone() })]
+    fn masked_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        shape: MaskedAttentionShape,
+    ) -> FloatTensor<Self>;
 }
 
 /// Attention of `heads` heads.
 ///
 /// - `q`: `[batch, queries, width]`; `k`, `v`: `[batch, keys, width]`; heads side by side in the width
 /// - returns `[batch, queries, width]`; scores are multiplied by `scale`
+///
+/// Neither kernel stores a mask or a matrix of scores, and both skip the keys that a whole block of queries does not see.
+/// On the CPU the inputs may be views of one projection, and the gradients are written by hand; on a GPU, tensors that
+/// track gradients and heads of more than [`MAX_HEAD_DIM`] channels take the reference, as does a software adapter, which
+/// runs the shader no faster.
+///
+/// Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.
 ///
 /// # Panics
 /// If `heads` does not divide the width, shapes do not fit, or there are more queries than keys under a mask that orders
@@ -63,7 +80,22 @@ pub fn masked_attention(
         mask == AttentionMask::Full || queries <= keys,
         "masked_attention: {queries} queries for {keys} keys under {mask:?}"
     );
-    masked_attention_reference(q, k, v, heads, scale, mask)
+    let device = q.device();
+    let f32_only = [q.dtype(), k.dtype(), v.dtype()].iter().all(|&dtype| dtype == DType::F32);
+    let filled = f32_only && batch * queries * keys * width > 0;
+    let shape = MaskedAttentionShape { heads, scale, mask };
+    match kernel_status(Kernel::MaskedAttention, &device) {
+        KernelState::Cpu if filled => {
+            let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
+            let (y, _) = Dispatch::masked_attention_with_logarithms(q, k, v, shape);
+            Tensor::from_dispatch(y)
+        }
+        KernelState::Wgsl if filled && !device.is_autodiff() && width / heads <= MAX_HEAD_DIM => {
+            let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
+            Tensor::from_dispatch(Dispatch::masked_attention(q, k, v, shape))
+        }
+        _ => masked_attention_reference(q, k, v, heads, scale, mask),
+    }
 }
 
 /// [`masked_attention`] as permutations and burn's attention, with the mask written out.
@@ -76,6 +108,9 @@ pub fn masked_attention_reference(
     mask: AttentionMask,
 ) -> Tensor<3> {
     let ([batch, queries, width], [_, keys, _]) = (q.dims(), k.dims());
+    if batch * queries * width == 0 {
+        return q; // no values, in the shape of the output; burn expands no mask to it
+    }
     let written = (mask != AttentionMask::Full).then(|| {
         let hidden: Vec<bool> = (0..queries)
             .flat_map(|query| {
@@ -90,4 +125,78 @@ pub fn masked_attention_reference(
     let options = AttentionModuleOptions { scale: Some(f64::from(scale)), ..AttentionModuleOptions::default() };
     let attended = module::attention(split(q, queries), split(k, keys), split(v, keys), written, None, options);
     attended.swap_dims(1, 2).reshape([batch, queries, width])
+}
+
+/// A mask as the template knows it; what else it says is an argument.
+#[derive(Clone, Copy)]
+pub(crate) enum Rule {
+    Full = 0,
+    Causal = 1,
+    Registers = 2,
+}
+
+impl Rule {
+    pub(crate) const ALL: [Rule; 3] = [Rule::Full, Rule::Causal, Rule::Registers];
+}
+
+pub(crate) fn rendered(dim: usize, rule: Rule) -> Rendered {
+    let dim = u32::try_from(dim.clamp(1, MAX_HEAD_DIM)).unwrap_or(1);
+    // Queries, a tile of keys, maxima and weights stay under 16 KiB of workgroup memory.
+    let (queries_per_lane, keys_per_lane) = match dim {
+        ..=64 => (4, 2),
+        65..=104 => (2, 2),
+        _ => (2, 1),
+    };
+    Rendered {
+        name: "masked_attention",
+        template: include_str!("masked_attention.wgsl"),
+        values: vec![
+            ("dim", dim),
+            ("mask", rule as u32),
+            ("queries_per_lane", queries_per_lane),
+            ("keys_per_lane", keys_per_lane),
+            ("grid_width", GRID_WIDTH),
+        ],
+        workgroup: 64,
+    }
+}
+
+/// Queries that a workgroup of [`rendered`] takes.
+fn queries_of_a_workgroup(kernel: &Rendered) -> u32 {
+    let per_lane = kernel.values.iter().find(|(label, _)| *label == "queries_per_lane");
+    8 * per_lane.map_or(1, |(_, value)| *value)
+}
+
+impl MaskedAttentionOps for CubeBackend {
+    fn masked_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        shape: MaskedAttentionShape,
+    ) -> FloatTensor<Self> {
+        let MaskedAttentionShape { heads, scale, mask } = shape;
+        let (shape, keys) = (q.shape(), k.shape()[1]);
+        let (rule, patches) = match mask {
+            AttentionMask::Full => (Rule::Full, 0),
+            AttentionMask::Causal => (Rule::Causal, 0),
+            AttentionMask::Registers { patches } => (Rule::Registers, patches.min(keys)),
+        };
+        let kernel = rendered(shape[2] / heads, rule);
+        let blocks = (shape[1] as u32).div_ceil(queries_of_a_workgroup(&kernel));
+        let workgroups = (shape[0] * heads) as u32 * blocks;
+        let [queries, keys, heads, patches] = [shape[1], keys, heads, patches].map(|x| x as u32);
+        let info = [workgroups, queries, keys, heads, patches, scale.to_bits()];
+        launch(kernel, workgroups, vec![q, k, v], shape, DType::F32, &info)
+    }
+}
+
+impl<B: MaskedAttentionOps, C: CheckpointStrategy> MaskedAttentionOps for Autodiff<B, C> {
+    fn masked_attention(
+        _q: FloatTensor<Self>,
+        _k: FloatTensor<Self>,
+        _v: FloatTensor<Self>,
+        _shape: MaskedAttentionShape,
+    ) -> FloatTensor<Self> {
+        unreachable!("masked_attention sends tensors on an autodiff GPU to its reference")
+    }
 }

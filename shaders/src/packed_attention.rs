@@ -11,8 +11,8 @@ use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{DType, Shape, Tensor, module};
 
 use crate::active::{Kernel, runs};
-use crate::cpu::attention::{AttentionGeometry, attention, attention_backward};
-use crate::flex;
+use crate::cpu::attention::PackedGeometry;
+use crate::{cpu, flex};
 
 /// Backend side of [`packed_attention`].
 #[backend_extension(Flex, Autodiff)]
@@ -65,16 +65,16 @@ pub fn packed_attention_reference(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
     attended.swap_dims(1, 2).reshape([batch, length, width])
 }
 
-fn geometry(shape: &Shape, heads: usize) -> AttentionGeometry {
-    AttentionGeometry { batch: shape[0], length: shape[1], heads, dim: shape[2] / 3 / heads }
+fn geometry(shape: &Shape, heads: usize) -> PackedGeometry {
+    PackedGeometry { batch: shape[0], length: shape[1], heads, dim: shape[2] / 3 / heads }
 }
 
 impl PackedAttentionOps for Flex {
     fn packed_attention(qkv: FloatTensor<Self>, heads: usize) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let qkv = flex::contiguous(qkv);
         let geometry = geometry(&qkv.shape(), heads);
-        let (y, logarithms) = attention(flex::values(&qkv), &geometry);
-        let AttentionGeometry { batch, length, heads, dim } = geometry;
+        let (y, logarithms) = cpu::attention::packed_attention(flex::values(&qkv), &geometry);
+        let PackedGeometry { batch, length, heads, dim } = geometry;
         (
             flex::tensor(y, Shape::new([batch, length, heads * dim]), DType::F32),
             flex::tensor(logarithms, Shape::new([batch, heads, length]), DType::F32),
@@ -90,7 +90,7 @@ impl PackedAttentionOps for Flex {
     ) -> FloatTensor<Self> {
         let [qkv, y, logarithms, grad] = [qkv, y, logarithms, grad].map(flex::contiguous);
         let geometry = geometry(&qkv.shape(), heads);
-        let gradient = attention_backward(
+        let gradient = cpu::attention::packed_attention_backward(
             flex::values(&qkv),
             flex::values(&y),
             flex::values(&logarithms),

@@ -2,7 +2,7 @@
 
 use crate::launch::Rendered;
 use crate::patchify::PatchOrder;
-use crate::{group_norm_silu, nearest_code, patchify};
+use crate::{group_norm_silu, masked_attention, nearest_code, patchify};
 
 /// A shader as it is handed to the driver.
 #[derive(Debug, Clone)]
@@ -20,12 +20,15 @@ impl From<Rendered> for RenderedTemplate {
     }
 }
 
-/// All permutations: both directions and orders of patchify, both activations, and every code width.
+/// All permutations: both directions and orders of patchify, both activations, every code width, and every mask at
+/// every width of a head.
 pub fn all() -> Vec<RenderedTemplate> {
     let orders = [PatchOrder::ChannelsFirst, PatchOrder::ChannelsLast];
     let patches =
         orders.into_iter().flat_map(|order| [false, true].map(|to_picture| patchify::rendered(to_picture, order)));
     let norms = [false, true].map(group_norm_silu::rendered);
     let codes = (1..=crate::MAX_CODE_DIM).map(nearest_code::rendered);
-    patches.chain(norms).chain(codes).map(RenderedTemplate::from).collect()
+    let attentions = (1..=crate::MAX_HEAD_DIM)
+        .flat_map(|dim| masked_attention::Rule::ALL.map(|rule| masked_attention::rendered(dim, rule)));
+    patches.chain(norms).chain(codes).chain(attentions).map(RenderedTemplate::from).collect()
 }

@@ -5,14 +5,14 @@
 
 mod common;
 
-use burn::backend::DispatchDevice;
 use burn::backend::ops::{FloatTensorOps as _, IntTensorOps as _};
+use burn::backend::{Dispatch, DispatchDevice};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_wgpu::CubeBackend;
 use common::{devices, numbers, values};
 use tessera_shaders::{
-    GroupNormSiluOps as _, NearestCodeOps as _, PatchGeometry, PatchOrder, PatchifyOps as _, group_norm_silu,
-    nearest_code, patchify, unpatchify,
+    AttentionMask, GroupNormSiluOps as _, MaskedAttentionOps as _, MaskedAttentionShape, NearestCodeOps as _,
+    PatchGeometry, PatchOrder, PatchifyOps as _, group_norm_silu, nearest_code, patchify, unpatchify,
 };
 
 type Bare = burn::backend::tensor::FloatTensor<CubeBackend>;
@@ -61,6 +61,19 @@ fn group_norm_silu_is_the_same() {
     );
     let upload = |data| CubeBackend::float_from_data(data, &bare);
     let plain = CubeBackend::group_norm_silu(upload(x), upload(gamma), upload(beta), 4, 1e-6, true);
+    assert_eq!(values(fused * 1.0), read(plain));
+}
+
+#[test]
+fn masked_attention_is_the_same() {
+    let Some((device, bare)) = gpu() else { return };
+    let (q, k, v) = (data(&[2, 35, 24], 7), data(&[2, 41, 24], 8), data(&[2, 41, 24], 9));
+    let shape = MaskedAttentionShape { heads: 3, scale: 0.4, mask: AttentionMask::Registers { patches: 20 } };
+    let upload = |data: &TensorData| Tensor::<3>::from_data(data.clone(), &device).into_dispatch();
+    let fused = Dispatch::masked_attention(upload(&q), upload(&k), upload(&v), shape);
+    let fused = Tensor::<3>::from_dispatch(fused);
+    let upload = |data| CubeBackend::float_from_data(data, &bare);
+    let plain = CubeBackend::masked_attention(upload(q), upload(k), upload(v), shape);
     assert_eq!(values(fused * 1.0), read(plain));
 }
 

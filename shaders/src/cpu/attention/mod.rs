@@ -1,74 +1,90 @@
-//! Self-attention read from the packed projection, without a copy of it and without a matrix of all scores.
+//! Attention on queries, keys and values where they lie, without a copy of them and without a matrix of all scores.
 //!
-//! A task takes one head. Its keys and values are packed once, eight to a row of the `product`;
-//! then 32 queries at a time, side by side in the lanes: their scores against all keys stand as `[length, 32]`, so
-//! that maximum, exponential and sum run lane by lane, and the scores are the right operand of the second product
-//! as they stand. 32 columns of scores fit the second-level cache up to some 4,000 keys.
+//! A task takes one head, or some queries of it where there are few heads. The keys and values that it sees are packed
+//! once, eight to a row of the `product`, unless it has a single block of queries, as in decoding; then 32 queries at a time, side by side in the lanes: their scores against
+//! all keys stand as `[keys, 32]`, so that maximum, exponential and sum run lane by lane, and the scores are the right
+//! operand of the second product as they stand. 32 columns of scores fit the second-level cache up to some 4,000 keys.
+//! Keys that none of the 32 sees cost nothing.
 
 mod backward;
+mod geometry;
 mod packed;
+mod packing;
+mod window;
 
 use rayon::prelude::*;
 
 use super::output::Output;
-use super::product::{COLUMNS, Left, ROWS, Tile, product};
+use super::product::{COLUMNS, ROWS, Tile, product};
 use super::scratch::with_buffers;
 use super::simd::{LANES, Lanes, dispatch};
 pub use backward::attention_backward;
-pub use packed::AttentionGeometry;
-use packed::{Part, eights, eights_across};
+pub use geometry::{AttentionGeometry, Place, Placed};
+pub use packed::{PackedGeometry, packed_attention, packed_attention_backward};
+use packing::{Eights, columns};
+use window::{Window, seen, share};
 
-/// `qkv [batch, length, 3, heads, dim] -> [batch, length, heads, dim]`, and the logarithm of each softmax's
-/// denominator, `[batch, heads, length]`, for the gradients.
-pub fn attention(qkv: &[f32], geometry: &AttentionGeometry) -> (Vec<f32>, Vec<f32>) {
-    let AttentionGeometry { batch, length, heads, dim } = *geometry;
-    let mut y = vec![0.0; batch * length * heads * dim];
-    let mut logarithms = vec![0.0; batch * heads * length];
+/// Tasks for each thread that heads are cut into where there are fewer: enough to even out masks.
+const TASKS: usize = 4;
+
+/// `q [batch, queries, heads, dim]`, `k` and `v [batch, keys, heads, dim]` to `[batch, queries, heads, dim]`, and the
+/// logarithm of each softmax's denominator, `[batch, heads, queries]`, for the gradients.
+pub fn attention([q, k, v]: [Placed; 3], geometry: &AttentionGeometry) -> (Vec<f32>, Vec<f32>) {
+    let AttentionGeometry { batch, queries, heads, dim, scale, .. } = *geometry;
+    let mut y = vec![0.0; batch * queries * heads * dim];
+    let mut logarithms = vec![0.0; batch * heads * queries];
     if y.is_empty() {
         return (y, logarithms);
     }
-    let to = Output::of(&mut y);
-    logarithms.par_chunks_mut(length).enumerate().for_each(|(head, logarithms)| {
-        with_buffers(|[keys, values, queries, scores, out]| {
-            let part = |part: Part| geometry.part(part, head);
-            eights(qkv, part(Part::Keys), geometry, keys);
-            eights_across(qkv, part(Part::Values), geometry, values);
-            let depth = length;
+    let (to, place) = (Output::of(&mut y), Place::contiguous(queries, geometry.width()));
+    let share = share(queries, batch * heads, TASKS * rayon::current_num_threads());
+    let task = |head: usize, start: usize, logarithms: &mut [f32]| {
+        with_buffers(|[keys, values, columns_of_q, scores, out, row]| {
+            let seen = seen(geometry, start..start + logarithms.len());
+            let once = logarithms.len() <= COLUMNS;
+            let keys = Eights::positions(k.head(geometry, head), 0..seen, once, keys);
+            let values = Eights::channels(v.head(geometry, head), 0..seen, once, values);
             for (block, logarithms) in logarithms.chunks_mut(COLUMNS).enumerate() {
-                let first = block * COLUMNS;
-                packed::columns(qkv, part(Part::Queries), geometry, first, geometry.scale(), queries);
-                let used = logarithms.len();
-                score(keys, queries, [dim, length, used], scores);
+                let (first, used) = (start + block * COLUMNS, logarithms.len());
+                let window = Window::of(geometry, first..first + used);
+                columns(q.head(geometry, head), first..first + used, scale, columns_of_q);
+                score(&keys, columns_of_q, [dim, window.end, used], scores);
+                let scores = &mut scores[..window.end * COLUMNS];
+                window.hide(scores, 0, f32::NEG_INFINITY);
                 let mut sums = [[0.0; COLUMNS]; 2];
-                softmax(&mut scores[..length * COLUMNS], &mut sums);
+                softmax(scores, &mut sums);
+                window.hide(scores, 0, 0.0);
                 let [maxima, sums] = sums;
                 out.resize(dim.next_multiple_of(ROWS) * COLUMNS, 0.0);
-                for (values, tile) in values.chunks_exact(depth * ROWS).zip(tiles(out)) {
-                    product(Left::packed(values), (scores, COLUMNS), depth, used, tile);
+                for (eight, tile) in tiles(out).enumerate() {
+                    product(values.left(eight), (scores, COLUMNS), window.end, used, tile);
                 }
-                let mut row = vec![0.0; dim];
+                row.resize(dim, 0.0);
                 for (column, logarithm) in logarithms.iter_mut().enumerate() {
                     *logarithm = maxima[column] + sums[column].ln();
                     let scale = 1.0 / sums[column];
-                    for (d, value) in row.iter_mut().enumerate() {
-                        *value = out[d * COLUMNS + column] * scale;
+                    for (value, out) in row.iter_mut().zip(out.chunks_exact(COLUMNS)) {
+                        *value = out[column] * scale;
                     }
-                    let at = geometry.output(head, first + column);
-                    // SAFETY: only this task has this head, and it meets each query once.
-                    unsafe { to.write(at, &row) };
+                    // SAFETY: only this task has these queries of this head, and it meets each once.
+                    unsafe { to.write(place.at(geometry, head, first + column), row) };
                 }
             }
         });
+    };
+    logarithms.par_chunks_mut(queries).enumerate().for_each(|(head, logarithms)| {
+        let parts = logarithms.par_chunks_mut(share).enumerate();
+        parts.for_each(|(part, logarithms)| task(head, part * share, logarithms));
     });
     (y, logarithms)
 }
 
-/// `keys [length / 8, dim, 8] * queries [dim, 32] -> scores [length, 32]`, rounded up to whole eights; only the first
-/// `used` queries count.
-fn score(keys: &[f32], queries: &[f32], [dim, length, used]: [usize; 3], scores: &mut Vec<f32>) {
+/// `keys [length, dim] * queries [dim, 32] -> scores [length, 32]`, rounded up to whole eights; only the first
+/// `used` queries count, and keys behind `length` are left out.
+fn score(keys: &Eights, queries: &[f32], [dim, length, used]: [usize; 3], scores: &mut Vec<f32>) {
     scores.resize(length.next_multiple_of(ROWS) * COLUMNS, 0.0);
-    for (keys, tile) in keys.chunks_exact(dim * ROWS).zip(tiles(scores)) {
-        product(Left::packed(keys), (queries, COLUMNS), dim, used, tile);
+    for (eight, tile) in tiles(scores).enumerate() {
+        product(keys.left(eight), (queries, COLUMNS), dim, used, tile);
     }
 }
 
@@ -77,7 +93,8 @@ fn tiles(values: &mut [f32]) -> impl Iterator<Item = &mut Tile> {
 }
 
 dispatch!(
-    /// Replaces scores by `e^(score - maximum)`; gives the maxima and the sums of the columns.
+    /// Replaces scores by `e^(score - maximum)`; gives the maxima and the sums of the columns. A score of minus infinity
+    /// adds nothing to a sum (`e^-87` beside at least 1), but is left as that `e^-87`.
     fn softmax(scores: &mut [f32], maxima_and_sums: &mut [[f32; COLUMNS]; 2]) = softmax_lanes
 );
 

@@ -1,10 +1,13 @@
-//! Parts of the packed projection, in the orders that the products read.
+//! Self-attention on one packed projection `[batch, length, 3, heads, dim]`.
 
-use crate::cpu::product::{COLUMNS, ROWS};
+use super::backward::gradients;
+use super::{AttentionGeometry, Place, Placed, attention};
+use crate::AttentionMask;
+use crate::cpu::output::Output;
 
-/// Sizes of a packed projection `[batch, length, 3, heads, dim]`.
+/// Sizes of a packed projection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttentionGeometry {
+pub struct PackedGeometry {
     /// Sequences.
     pub batch: usize,
     /// Positions of each.
@@ -15,105 +18,39 @@ pub struct AttentionGeometry {
     pub dim: usize,
 }
 
-/// Which third of the projection.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Part {
-    Queries,
-    Keys,
-    Values,
-}
-
-/// A matrix `[length, dim]` inside a tensor: where it begins and how far its rows are apart.
-pub(super) type Matrix = (usize, usize);
-
-impl AttentionGeometry {
-    /// What scores are multiplied by: `1 / sqrt(dim)`.
-    pub fn scale(&self) -> f32 {
-        1.0 / (self.dim as f32).sqrt()
+impl PackedGeometry {
+    fn attention(&self) -> AttentionGeometry {
+        let Self { batch, length, heads, dim } = *self;
+        let scale = 1.0 / (dim as f32).sqrt();
+        AttentionGeometry { batch, queries: length, keys: length, heads, dim, scale, mask: AttentionMask::Full }
     }
 
-    pub(super) fn part(&self, part: Part, head: usize) -> Matrix {
+    /// Where queries, keys and values lie.
+    fn places(&self) -> [Place; 3] {
         let width = self.heads * self.dim;
-        let (item, head) = (head / self.heads, head % self.heads);
-        (item * self.length * 3 * width + part as usize * width + head * self.dim, 3 * width)
-    }
-
-    /// The matrix of one head in a tensor of the output's shape.
-    pub(super) fn head(&self, head: usize) -> Matrix {
-        let width = self.heads * self.dim;
-        (head / self.heads * self.length * width + head % self.heads * self.dim, width)
-    }
-
-    pub(super) fn output(&self, head: usize, position: usize) -> usize {
-        let (start, stride) = self.head(head);
-        start + position * stride
+        let whole = Place::contiguous(self.length, 3 * width);
+        [0, 1, 2].map(|part| Place { start: part * width, ..whole })
     }
 }
 
-/// Eight positions side by side: `[length / 8, dim, 8]`, zeros behind the last.
-pub(super) fn eights(values: &[f32], (start, stride): Matrix, geometry: &AttentionGeometry, to: &mut Vec<f32>) {
-    let AttentionGeometry { length, dim, .. } = *geometry;
-    to.clear();
-    to.resize(length.next_multiple_of(ROWS) * dim, 0.0);
-    for (block, to) in to.chunks_exact_mut(ROWS * dim).enumerate() {
-        for position in 0..ROWS.min(length - block * ROWS) {
-            let from = &values[start + (block * ROWS + position) * stride..][..dim];
-            for (to, &value) in to.chunks_exact_mut(ROWS).zip(from) {
-                to[position] = value;
-            }
-        }
-    }
+/// `qkv [batch, length, 3, heads, dim] -> [batch, length, heads, dim]`, and the logarithms that
+/// [`attention`] gives.
+pub fn packed_attention(qkv: &[f32], geometry: &PackedGeometry) -> (Vec<f32>, Vec<f32>) {
+    attention(geometry.places().map(|place| Placed { values: qkv, place }), &geometry.attention())
 }
 
-/// Eight channels side by side: `[dim / 8, length, 8]`, zeros behind the last.
-pub(super) fn eights_across(values: &[f32], (start, stride): Matrix, geometry: &AttentionGeometry, to: &mut Vec<f32>) {
-    let AttentionGeometry { length, dim, .. } = *geometry;
-    to.clear();
-    to.resize(dim.next_multiple_of(ROWS) * length, 0.0);
-    for (block, to) in to.chunks_exact_mut(ROWS * length).enumerate() {
-        let channels = ROWS.min(dim - block * ROWS);
-        for (position, to) in to.chunks_exact_mut(ROWS).enumerate() {
-            let from = &values[start + position * stride + block * ROWS..][..channels];
-            to[..channels].copy_from_slice(from);
-        }
-    }
-}
-
-/// The 32 positions from `first` on side by side: `[dim, 32]`, scaled; zeros behind the last.
-pub(super) fn columns(
-    values: &[f32],
-    (start, stride): Matrix,
-    geometry: &AttentionGeometry,
-    first: usize,
-    scale: f32,
-    to: &mut Vec<f32>,
-) {
-    to.clear();
-    to.resize(geometry.dim * COLUMNS, 0.0);
-    for column in 0..COLUMNS.min(geometry.length - first) {
-        let from = &values[start + (first + column) * stride..][..geometry.dim];
-        for (to, &value) in to.chunks_exact_mut(COLUMNS).zip(from) {
-            to[column] = value * scale;
-        }
-    }
-}
-
-/// The 32 positions from `first` on as rows `[32, dim rounded up to 32]`, scaled; zeros elsewhere.
-pub(super) fn rows(
-    values: &[f32],
-    (start, stride): Matrix,
-    geometry: &AttentionGeometry,
-    first: usize,
-    scale: f32,
-    to: &mut Vec<f32>,
-) {
-    let width = geometry.dim.next_multiple_of(COLUMNS);
-    to.clear();
-    to.resize(COLUMNS * width, 0.0);
-    for (row, to) in to.chunks_exact_mut(width).enumerate().take(geometry.length - first) {
-        let from = &values[start + (first + row) * stride..][..geometry.dim];
-        for (to, &value) in to.iter_mut().zip(from) {
-            *to = value * scale;
-        }
-    }
+/// The gradient of `qkv` from that of the output, given the output and the logarithms.
+pub fn packed_attention_backward(
+    qkv: &[f32],
+    y: &[f32],
+    logarithms: &[f32],
+    grad: &[f32],
+    geometry: &PackedGeometry,
+) -> Vec<f32> {
+    let mut of_qkv = vec![0.0; qkv.len()];
+    let to = Output::of(&mut of_qkv);
+    let places = geometry.places();
+    let inputs = places.map(|place| Placed { values: qkv, place });
+    gradients(inputs, [y, logarithms, grad], &geometry.attention(), places.map(|place| (to, place)));
+    of_qkv
 }
