@@ -63,8 +63,8 @@ pub use inverted_residual::{InvertedResidualOps, inverted_residual, inverted_res
 pub use layer_norm::{LayerNormOps, layer_norm, layer_norm_reference};
 pub use linear::{LinearOps, linear, linear_reference};
 pub use masked_attention::{
-    AttentionMask, MAX_HEAD_DIM, MaskedAttentionGradientOps, MaskedAttentionOps, MaskedAttentionShape,
-    masked_attention, masked_attention_reference,
+    AttentionMask, MAX_HEAD_DIM, MaskedAttentionGradientOps, MaskedAttentionOps, MaskedAttentionShape, counts_keys,
+    masked_attention, masked_attention_reference, weighted_attention, weighted_attention_reference,
 };
 pub use modulated_norm::{gated_add, gated_add_reference, modulated_norm, modulated_norm_reference};
 pub use nearest_code::{MAX_CODE_DIM, NearestCodeOps, nearest_code, nearest_code_reference};

@@ -7,7 +7,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, DType, Tensor, TensorData, module};
+use burn::tensor::{Bool, DType, Device, Tensor, TensorData, module};
 use burn_wgpu::CubeBackend;
 
 use crate::active::{Kernel, KernelState, kernel_status};
@@ -98,11 +98,69 @@ pub fn masked_attention(
     }
 }
 
+/// [`masked_attention`] in which keys count several times: `log_weights [batch, keys]` holds the logarithm of how often,
+/// which may be no whole number.
+///
+/// A sequence in which many positions are alike, and stay alike through every layer, so needs one of them. On a GPU this is
+/// the reference; see [`counts_keys`].
+///
+/// # Panics
+/// As [`masked_attention`].
+pub fn weighted_attention(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    log_weights: Tensor<2>,
+    heads: usize,
+    scale: f32,
+    mask: AttentionMask,
+) -> Tensor<3> {
+    let ([batch, queries, width], [_, keys, _]) = (q.dims(), k.dims());
+    assert!(
+        heads > 0 && width % heads == 0 && k.dims() == [batch, keys, width] && v.dims() == k.dims(),
+        "weighted_attention: queries {:?}, keys {:?} and values {:?} of {heads} heads",
+        q.dims(),
+        k.dims(),
+        v.dims()
+    );
+    assert!(
+        log_weights.dims() == [batch, keys] && (mask == AttentionMask::Full || queries <= keys),
+        "weighted_attention: weights {:?} for {queries} queries and {keys} keys under {mask:?}",
+        log_weights.dims()
+    );
+    let f32_only = [q.dtype(), k.dtype(), v.dtype(), log_weights.dtype()].iter().all(|&dtype| dtype == DType::F32);
+    let filled = f32_only && batch * queries * keys * width > 0;
+    if filled && !q.device().is_autodiff() && counts_keys(&q.device()) {
+        let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
+        let shape = MaskedAttentionShape { heads, scale, mask };
+        return Tensor::from_dispatch(Dispatch::weighted_attention(q, k, v, log_weights.into_dispatch(), shape));
+    }
+    weighted_attention_reference(q, k, v, Some(log_weights), heads, scale, mask)
+}
+
+/// Whether [`weighted_attention`] has a kernel on this device, so that it is worth leaving positions out for it.
+pub fn counts_keys(device: &Device) -> bool {
+    kernel_status(Kernel::MaskedAttention, device) == KernelState::Cpu
+}
+
 /// [`masked_attention`] as permutations and burn's attention, with the mask written out.
 pub fn masked_attention_reference(
     q: Tensor<3>,
     k: Tensor<3>,
     v: Tensor<3>,
+    heads: usize,
+    scale: f32,
+    mask: AttentionMask,
+) -> Tensor<3> {
+    weighted_attention_reference(q, k, v, None, heads, scale, mask)
+}
+
+/// [`weighted_attention`] as [`masked_attention_reference`].
+pub fn weighted_attention_reference(
+    q: Tensor<3>,
+    k: Tensor<3>,
+    v: Tensor<3>,
+    log_weights: Option<Tensor<2>>,
     heads: usize,
     scale: f32,
     mask: AttentionMask,
@@ -123,7 +181,8 @@ pub fn masked_attention_reference(
     });
     let split = |x: Tensor<3>, length: usize| x.reshape([batch, length, heads, width / heads]).swap_dims(1, 2);
     let options = AttentionModuleOptions { scale: Some(f64::from(scale)), ..AttentionModuleOptions::default() };
-    let attended = module::attention(split(q, queries), split(k, keys), split(v, keys), written, None, options);
+    let bias = log_weights.map(|weights| weights.reshape([batch, 1, 1, keys]).expand([batch, heads, queries, keys]));
+    let attended = module::attention(split(q, queries), split(k, keys), split(v, keys), written, bias, options);
     attended.swap_dims(1, 2).reshape([batch, queries, width])
 }
 

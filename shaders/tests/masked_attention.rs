@@ -8,7 +8,7 @@ use common::{assert_close, devices, numbers, tensor, values};
 use proptest::prelude::*;
 use tessera_shaders::{
     AttentionMask, MAX_HEAD_DIM, MaskedAttentionOps as _, MaskedAttentionShape, masked_attention,
-    masked_attention_reference,
+    masked_attention_reference, weighted_attention,
 };
 
 /// batch, queries, keys, heads, channels of a head: around eight keys, 32 queries, 32 channels, and where the tiles of
@@ -205,5 +205,28 @@ proptest! {
             let same = before[row.clone()].iter().zip(&after[row]).all(|(a, b)| a.to_bits() == b.to_bits());
             prop_assert!(same || key < mask.visible(query, queries, keys), "query {} saw key {}", query, key);
         }
+    }
+}
+
+#[test]
+fn a_key_that_counts_several_times_is_as_good_as_several() {
+    for device in devices() {
+        let [batch, patches, copies, width, heads] = [2, 37, 5, 24, 3];
+        let row = |seed| tensor::<3>([batch, patches, width], seed, &device);
+        // Positions behind the patches are alike: once each with its number, or as often as that.
+        let alike = |x: Tensor<3>, times: usize| {
+            let last = x.clone().slice([0..batch, patches - 1..patches]).expand([batch, times, width]);
+            Tensor::cat(vec![x, last], 1)
+        };
+        let attend = |extra: usize, weights: Vec<f32>| {
+            let [q, k, v] = [1, 2, 3].map(|seed| alike(row(seed).mul_scalar(2.0), extra));
+            let weights: Vec<f32> = (0..batch).flat_map(|_| weights.clone()).map(f32::ln).collect();
+            let weights = Tensor::from_data(TensorData::new(weights, [batch, patches + extra]), &device);
+            let y = weighted_attention(q, k, v, weights, heads, 0.3, AttentionMask::Full);
+            values(y.slice([0..batch, 0..patches]))
+        };
+        let counted = attend(1, (0..=patches).map(|at| if at < patches { 1.0 } else { copies as f32 }).collect());
+        let written = attend(copies, vec![1.0; patches + copies]);
+        assert_close(&counted, &written, 2e-5, &format!("{device:?}"));
     }
 }

@@ -25,6 +25,15 @@ pub trait MaskedAttentionGradientOps: Backend {
         shape: MaskedAttentionShape,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
+    /// The output alone, with `log_weights [b, keys]` added to the scores of each key. It has no backward pass.
+    fn weighted_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        log_weights: FloatTensor<Self>,
+        shape: MaskedAttentionShape,
+    ) -> FloatTensor<Self>;
+
     /// The gradients of `q`, `k` and `v` from that of the output `y`.
     fn masked_attention_backward(
         q: FloatTensor<Self>,
@@ -51,9 +60,22 @@ impl MaskedAttentionGradientOps for Flex {
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let [q, k, v] = [q, k, v].map(flex::whole_rows);
         let geometry = geometry(&q.shape(), &k.shape(), shape);
-        let (y, logarithms) = attention([&q, &k, &v].map(flex::placed), &geometry);
+        let (y, logarithms) = attention([&q, &k, &v].map(flex::placed), None, &geometry);
         let rows = Shape::new([geometry.batch, geometry.heads, geometry.queries]);
         (flex::tensor(y, q.shape(), DType::F32), flex::tensor(logarithms, rows, DType::F32))
+    }
+
+    fn weighted_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        log_weights: FloatTensor<Self>,
+        shape: MaskedAttentionShape,
+    ) -> FloatTensor<Self> {
+        let ([q, k, v], weights) = ([q, k, v].map(flex::whole_rows), flex::contiguous(log_weights));
+        let geometry = geometry(&q.shape(), &k.shape(), shape);
+        let (y, _) = attention([&q, &k, &v].map(flex::placed), Some(flex::values(&weights)), &geometry);
+        flex::tensor(y, q.shape(), DType::F32)
     }
 
     fn masked_attention_backward(
@@ -103,6 +125,16 @@ impl<B: MaskedAttentionGradientOps, C: CheckpointStrategy> MaskedAttentionGradie
                 (prep.finish(y), Self::from_inner(logarithms))
             }
         }
+    }
+
+    fn weighted_attention(
+        _q: FloatTensor<Self>,
+        _k: FloatTensor<Self>,
+        _v: FloatTensor<Self>,
+        _log_weights: FloatTensor<Self>,
+        _shape: MaskedAttentionShape,
+    ) -> FloatTensor<Self> {
+        unreachable!("weighted_attention sends tensors on an autodiff device to its reference")
     }
 
     fn masked_attention_backward(

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Tensor, activation};
 use tessera_layers::{Init, Linear, ParamResult, Params, Trace};
-use tessera_shaders::{AttentionMask, gated_add, layer_norm, masked_attention, modulated_norm};
+use tessera_shaders::{AttentionMask, gated_add, layer_norm, masked_attention, modulated_norm, weighted_attention};
 
 use super::config::TrunkConfig;
 
@@ -64,17 +64,19 @@ impl FlexBlock {
         })
     }
 
-    /// `[batch, length, dim] -> [batch, length, dim]`; reports `norm1`, `q_normed`, `adaLN`, `attn_out` and `mlp_out` to
+    /// `[batch, length, dim] -> [batch, length, dim]`; `log_weights [batch, length]` say how often each position counts as a
+    /// key. Reports `norm1`, `q_normed`, `adaLN`, `attn_out` and `mlp_out` to
     /// `trace`.
     pub(super) fn forward(
         &self,
         x: Tensor<3>,
         mask: AttentionMask,
+        log_weights: Option<&Tensor<2>>,
         conditioning: Option<&Conditioning>,
         trace: &mut Trace,
     ) -> Tensor<3> {
         let Some((modulation, conditioning)) = self.modulation.as_ref().zip(conditioning) else {
-            let attended = self.attention(norm(x.clone()), mask, trace);
+            let attended = self.attention(norm(x.clone()), mask, log_weights, trace);
             let x = x + attended;
             let hidden = self.mlp(norm(x.clone()), trace);
             return x + hidden;
@@ -90,14 +92,24 @@ impl FlexBlock {
         let [shift_attention, scale_attention, shift_mlp, scale_mlp] = [part(2), part(3), part(4), part(5)];
         let first = conditioning.patches;
 
-        let attended =
-            self.attention(modulated_norm(x.clone(), shift_attention, scale_attention, first, EPSILON), mask, trace);
+        let attended = self.attention(
+            modulated_norm(x.clone(), shift_attention, scale_attention, first, EPSILON),
+            mask,
+            log_weights,
+            trace,
+        );
         let x = gated_add(x, attended, gate_attention, first);
         let hidden = self.mlp(modulated_norm(x.clone(), shift_mlp, scale_mlp, first, EPSILON), trace);
         gated_add(x, hidden, gate_mlp, first)
     }
 
-    fn attention(&self, x: Tensor<3>, mask: AttentionMask, trace: &mut Trace) -> Tensor<3> {
+    fn attention(
+        &self,
+        x: Tensor<3>,
+        mask: AttentionMask,
+        log_weights: Option<&Tensor<2>>,
+        trace: &mut Trace,
+    ) -> Tensor<3> {
         trace.see("norm1", || x.clone());
         let [batch, length, dim] = x.dims();
         let (heads, head_dim) = (self.heads, dim / self.heads);
@@ -106,7 +118,11 @@ impl FlexBlock {
         let k = by_head(self.wk.forward(x.clone()));
         let v = self.wv.forward(x);
         trace.see("q_normed", || q.clone().reshape([batch, length, heads, head_dim]).swap_dims(1, 2));
-        let y = self.proj.forward(masked_attention(q, k, v, heads, SCALE / head_dim as f32, mask));
+        let scale = SCALE / head_dim as f32;
+        let y = self.proj.forward(match log_weights {
+            Some(weights) => weighted_attention(q, k, v, weights.clone(), heads, scale, mask),
+            None => masked_attention(q, k, v, heads, scale, mask),
+        });
         trace.see("attn_out", || y.clone());
         y
     }

@@ -32,6 +32,15 @@ pub struct FlexDecoder {
     mup: Option<MupReadout>,
 }
 
+/// Registers as the transformer reads them.
+#[derive(Debug, Clone)]
+pub struct Registers {
+    /// `[batch, registers, dim]`
+    pub tokens: Tensor<3>,
+    /// Logarithms of how often each counts, `[batch, registers]`; `None` where every one counts once.
+    pub log_weights: Option<Tensor<2>>,
+}
+
 /// What one row of a batch is conditioned on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
@@ -76,17 +85,49 @@ impl FlexDecoder {
         })
     }
 
-    /// Codes `[batch, registers, dims]` as the registers that the transformer reads, `[batch, registers, dim]`: nested
+    /// Codes `[batch, registers, dims]` as the registers that the transformer reads: nested
     /// dropout puts the mask token in the place of every token past those a row keeps (position and all), and the null
     /// condition in the place of every register of a row without a condition.
     ///
     /// Reports `from_latents` and `registers_posemb` to `trace`.
-    pub fn registers(&self, codes: Tensor<3>, conditions: &[Condition], trace: &mut Trace) -> Tensor<3> {
+    pub fn registers(&self, codes: Tensor<3>, conditions: &[Condition], trace: &mut Trace) -> Registers {
+        Registers { tokens: self.register_tokens(codes, conditions, trace), log_weights: None }
+    }
+
+    /// [`FlexDecoder::registers`] without those that are one like the other: dropped registers all hold the mask token, and
+    /// registers without a condition the null condition, and neither has a position, so that they stay alike through the
+    /// transformer and one may stand for all. The velocity is the same up to rounding, for less work.
+    pub fn counted_registers(&self, codes: Tensor<3>, conditions: &[Condition]) -> Registers {
+        let [batch, all, dims] = codes.dims();
+        // How many registers a row holds that are its own.
+        let own = |condition: &Condition| match condition {
+            Condition::Tokens(keep) => (*keep).min(all),
+            Condition::Null => 0,
+        };
+        let count = conditions.iter().map(|condition| (own(condition) + 1).min(all)).max().unwrap_or(all);
+        if self.is_causal || count == all {
+            return self.registers(codes, conditions, &mut Trace::none());
+        }
+        let log_weights: Vec<f32> = conditions
+            .iter()
+            .flat_map(|condition| {
+                let own = own(condition);
+                let weight = (all - own) as f32 / (count - own) as f32;
+                (0..count).map(move |register| if register < own { 0.0 } else { weight.ln() })
+            })
+            .collect();
+        let log_weights = Tensor::from_data(TensorData::new(log_weights, [batch, count]), &codes.device());
+        let tokens = self.register_tokens(codes.slice([0..batch, 0..count, 0..dims]), conditions, &mut Trace::none());
+        Registers { tokens, log_weights: Some(log_weights) }
+    }
+
+    fn register_tokens(&self, codes: Tensor<3>, conditions: &[Condition], trace: &mut Trace) -> Tensor<3> {
         let x = self.from_latents.forward(codes);
         trace.see("from_latents", || x.clone());
         let [batch, registers, dim] = x.dims();
-        // [1, 1, dim, registers] -> [1, registers, dim]
-        let positions = self.register_positions.val().reshape([1, dim, registers]).swap_dims(1, 2);
+        let [_, _, _, all] = self.register_positions.dims();
+        let positions = self.register_positions.val().reshape([1, dim, all]).swap_dims(1, 2);
+        let positions = positions.slice([0..1, 0..registers, 0..dim]);
         let x = x + positions;
         trace.see("registers_posemb", || x.clone());
         let dropped = |register: usize, condition: &Condition| match condition {
@@ -113,7 +154,7 @@ impl FlexDecoder {
     /// [`FlexDecoder::registers`].
     ///
     /// Reports `time_freq`, `time_emb`, `packed_in`, `block<i>` and the parts of block 0 to `trace`.
-    pub fn velocity(&self, x: Tensor<4>, registers: Tensor<3>, times: &[f32], trace: &mut Trace) -> Tensor<4> {
+    pub fn velocity(&self, x: Tensor<4>, registers: Registers, times: &[f32], trace: &mut Trace) -> Tensor<4> {
         self.velocity_and_features(x, registers, times, None, trace).0
     }
 
@@ -121,7 +162,7 @@ impl FlexDecoder {
     pub fn velocity_and_features(
         &self,
         x: Tensor<4>,
-        registers: Tensor<3>,
+        registers: Registers,
         times: &[f32],
         layer: Option<usize>,
         trace: &mut Trace,
@@ -137,14 +178,18 @@ impl FlexDecoder {
         let patches = self.patch_proj.forward(patches) + positions(self.positions.val(), grid);
         let [_, count, dim] = patches.dims();
         // [batch, patches + registers, dim]
-        let mut x = Tensor::cat(vec![patches, registers], 1);
+        let mut x = Tensor::cat(vec![patches, registers.tokens], 1);
+        let log_weights = registers.log_weights.map(|weights| {
+            let patches = Tensor::zeros([batch, count], &weights.device());
+            Tensor::cat(vec![patches, weights], 1)
+        });
         trace.see("packed_in", || x.clone());
         let conditioning = Conditioning { time: &time, patches: count };
         let mask = if self.is_causal { AttentionMask::Registers { patches: count } } else { AttentionMask::Full };
         let mut features = None;
         for (index, block) in self.blocks.iter().enumerate() {
             let name = format!("block{index}");
-            x = block.forward(x, mask, Some(&conditioning), &mut trace.at(&name));
+            x = block.forward(x, mask, log_weights.as_ref(), Some(&conditioning), &mut trace.at(&name));
             trace.see(name, || x.clone());
             if layer == Some(index) {
                 features = Some(x.clone().slice([0..batch, 0..count]));
@@ -157,6 +202,11 @@ impl FlexDecoder {
         let patches = modulated_norm(patches, part(0), part(1), count, EPSILON);
         let patches = self.to_patches.forward(readout(patches, self.mup));
         (from_patches(patches, grid, self.patch), features)
+    }
+
+    /// Whether registers see only those before them, so that none stands for several.
+    pub fn is_causal(&self) -> bool {
+        self.is_causal
     }
 
     /// Blocks.

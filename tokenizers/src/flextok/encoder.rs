@@ -72,7 +72,7 @@ impl FlexEncoder {
         let mask = if self.is_causal { AttentionMask::Registers { patches: count } } else { AttentionMask::Full };
         for (index, block) in self.blocks.iter().enumerate() {
             let name = format!("block{index}");
-            x = block.forward(x, mask, None, &mut trace.at(&name));
+            x = block.forward(x, mask, None, None, &mut trace.at(&name));
             trace.see(name, || x.clone());
         }
         let [_, length, _] = x.dims();

@@ -7,9 +7,9 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 use tessera_layers::Trace;
-use tessera_shaders::{EulerStep, Projection, euler_step};
+use tessera_shaders::{EulerStep, Projection, counts_keys, euler_step};
 
-use super::{Condition, FlexTokNetwork};
+use super::{Condition, FlexTokNetwork, Registers};
 
 /// How strongly the condition is followed.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,7 +80,9 @@ impl FlowStep<'_> {
 /// - `noise`: `[batch, channels, h, w]`, standard normal: the latents at time 1
 /// - `on_step` may end the sampling; what the flow heads for by then ([`FlowStep::estimate`]) is returned
 ///
-/// Conditional and unconditional rows go through the decoder in one batch. Source: FlexTok (arXiv 2502.13967) section 3.
+/// On a GPU conditional and unconditional rows go through the decoder in one batch. On the CPU each goes through without
+/// the registers that repeat others ([`FlexDecoder::counted_registers`](super::FlexDecoder::counted_registers)), which halves
+/// the work at few tokens. Source: FlexTok (arXiv 2502.13967) section 3.
 pub fn sample_flow(
     network: &FlexTokNetwork,
     codes: Tensor<3>,
@@ -89,29 +91,12 @@ pub fn sample_flow(
     sampling: &FlowSampling,
     on_step: &mut dyn FnMut(&FlowStep) -> ControlFlow<()>,
 ) -> Tensor<4> {
-    let decoder = network.decoder();
-    let guided = sampling.guidance.is_active();
-    let mut conditions: Vec<Condition> = keep.iter().map(|&keep| Condition::Tokens(keep)).collect();
-    let batch = conditions.len();
-    let codes = if guided {
-        conditions.extend(std::iter::repeat_n(Condition::Null, batch));
-        codes.repeat_dim(0, 2)
-    } else {
-        codes
-    };
-    // They depend neither on time nor on the latents.
-    let registers = decoder.registers(codes, &conditions, &mut Trace::none());
+    let rows = Rows::new(network, codes, keep, sampling.guidance.is_active());
     let steps = sampling.steps.max(1);
     let (mut x, mut running) = (noise, None);
     for index in 0..steps {
         let t = (steps - index) as f32 / steps as f32;
-        let rows = if guided { x.clone().repeat_dim(0, 2) } else { x.clone() };
-        let times = vec![t; conditions.len()];
-        let velocity = decoder.velocity(rows, registers.clone(), &times, &mut Trace::none());
-        let (cond, uncond) = match guided {
-            true => (velocity.clone().narrow(0, 0, batch), Some(velocity.narrow(0, batch, batch))),
-            false => (velocity, None),
-        };
+        let (cond, uncond) = rows.velocities(network, x.clone(), t);
         let step = EulerStep {
             dt: 1.0 / steps as f32,
             guidance: sampling.guidance.scale(index, t),
@@ -125,6 +110,54 @@ pub fn sample_flow(
         }
     }
     x
+}
+
+/// What the decoder reads beside the latents, which is the same in every step.
+enum Rows {
+    /// Conditional rows, and unconditional ones behind them where there is guidance.
+    Together { registers: Registers, batch: usize, guided: bool },
+    /// Registers without repetitions, of which unconditional rows have a single one: apart they are less work.
+    Apart { conditional: Registers, unconditional: Option<Registers> },
+}
+
+impl Rows {
+    fn new(network: &FlexTokNetwork, codes: Tensor<3>, keep: &[usize], guided: bool) -> Self {
+        let (decoder, batch) = (network.decoder(), keep.len());
+        let mut conditions: Vec<Condition> = keep.iter().map(|&keep| Condition::Tokens(keep)).collect();
+        if !decoder.is_causal() && counts_keys(&codes.device()) {
+            let null = vec![Condition::Null; batch];
+            return Self::Apart {
+                conditional: decoder.counted_registers(codes.clone(), &conditions),
+                unconditional: guided.then(|| decoder.counted_registers(codes, &null)),
+            };
+        }
+        let codes = if guided {
+            conditions.extend(std::iter::repeat_n(Condition::Null, batch));
+            codes.repeat_dim(0, 2)
+        } else {
+            codes
+        };
+        Self::Together { registers: decoder.registers(codes, &conditions, &mut Trace::none()), batch, guided }
+    }
+
+    /// The conditional and, where there is guidance, the unconditional velocity at time `t`.
+    fn velocities(&self, network: &FlexTokNetwork, x: Tensor<4>, t: f32) -> (Tensor<4>, Option<Tensor<4>>) {
+        let velocity = |x: Tensor<4>, registers: &Registers| {
+            let times = vec![t; x.dims()[0]];
+            network.decoder().velocity(x, registers.clone(), &times, &mut Trace::none())
+        };
+        match self {
+            Self::Apart { conditional, unconditional } => {
+                let uncond = unconditional.as_ref().map(|registers| velocity(x.clone(), registers));
+                (velocity(x, conditional), uncond)
+            }
+            Self::Together { registers, guided: false, .. } => (velocity(x, registers), None),
+            Self::Together { registers, batch, .. } => {
+                let both = velocity(x.repeat_dim(0, 2), registers);
+                (both.clone().narrow(0, 0, *batch), Some(both.narrow(0, *batch, *batch)))
+            }
+        }
+    }
 }
 
 /// Standard normal noise `[items, channels, h, w]`. An item's noise depends on `seed` and its index alone, which counts from

@@ -28,9 +28,15 @@ use window::{Window, seen, share};
 const TASKS: usize = 4;
 
 /// `q [batch, queries, heads, dim]`, `k` and `v [batch, keys, heads, dim]` to `[batch, queries, heads, dim]`, and the
-/// logarithm of each softmax's denominator, `[batch, heads, queries]`, for the gradients.
-pub fn attention([q, k, v]: [Placed; 3], geometry: &AttentionGeometry) -> (Vec<f32>, Vec<f32>) {
-    let AttentionGeometry { batch, queries, heads, dim, scale, .. } = *geometry;
+/// logarithm of each softmax's denominator, `[batch, heads, queries]`, for the gradients. `log_weights [batch, keys]` are
+/// added to the scores of each key.
+pub fn attention(
+    [q, k, v]: [Placed; 3],
+    log_weights: Option<&[f32]>,
+    geometry: &AttentionGeometry,
+) -> (Vec<f32>, Vec<f32>) {
+    let AttentionGeometry { batch, queries, keys: length, heads, dim, scale, .. } = *geometry;
+    assert!(log_weights.is_none_or(|weights| weights.len() == batch * length));
     let mut y = vec![0.0; batch * queries * heads * dim];
     let mut logarithms = vec![0.0; batch * heads * queries];
     if y.is_empty() {
@@ -50,6 +56,9 @@ pub fn attention([q, k, v]: [Placed; 3], geometry: &AttentionGeometry) -> (Vec<f
                 columns(q.head(geometry, head), first..first + used, scale, columns_of_q);
                 score(&keys, columns_of_q, [dim, window.end, used], scores);
                 let scores = &mut scores[..window.end * COLUMNS];
+                if let Some(weights) = log_weights {
+                    weigh(scores, &weights[head / heads * length..]);
+                }
                 window.hide(scores, 0, f32::NEG_INFINITY);
                 let mut sums = [[0.0; COLUMNS]; 2];
                 softmax(scores, &mut sums);
@@ -85,6 +94,15 @@ fn score(keys: &Eights, queries: &[f32], [dim, length, used]: [usize; 3], scores
     scores.resize(length.next_multiple_of(ROWS) * COLUMNS, 0.0);
     for (eight, tile) in tiles(scores).enumerate() {
         product(keys.left(eight), (queries, COLUMNS), dim, used, tile);
+    }
+}
+
+/// Adds to the scores `[.., 32]` of each key its weight.
+fn weigh(scores: &mut [f32], log_weights: &[f32]) {
+    for (row, &weight) in scores.chunks_exact_mut(COLUMNS).zip(log_weights) {
+        if weight != 0.0 {
+            row.iter_mut().for_each(|score| *score += weight);
+        }
     }
 }
 

@@ -36,7 +36,7 @@ impl PackedGeometry {
 /// `qkv [batch, length, 3, heads, dim] -> [batch, length, heads, dim]`, and the logarithms that
 /// [`attention`] gives.
 pub fn packed_attention(qkv: &[f32], geometry: &PackedGeometry) -> (Vec<f32>, Vec<f32>) {
-    attention(geometry.places().map(|place| Placed { values: qkv, place }), &geometry.attention())
+    attention(geometry.places().map(|place| Placed { values: qkv, place }), None, &geometry.attention())
 }
 
 /// The gradient of `qkv` from that of the output, given the output and the logarithms.
