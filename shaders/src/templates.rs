@@ -2,7 +2,7 @@
 
 use crate::launch::Rendered;
 use crate::patchify::PatchOrder;
-use crate::{group_norm_silu, nearest_code, patchify};
+use crate::{euler_step, fsq, group_norm_silu, modulated_norm, nearest_code, patchify};
 
 /// A shader as it is handed to the driver.
 #[derive(Debug, Clone)]
@@ -27,5 +27,11 @@ pub fn all() -> Vec<RenderedTemplate> {
         orders.into_iter().flat_map(|order| [false, true].map(|to_picture| patchify::rendered(to_picture, order)));
     let norms = [false, true].map(group_norm_silu::rendered);
     let codes = (1..=crate::MAX_CODE_DIM).map(nearest_code::rendered);
-    patches.chain(norms).chain(codes).map(RenderedTemplate::from).collect()
+    patches
+        .chain(norms)
+        .chain([modulated_norm::rendered(), euler_step::rendered()])
+        .chain([false, true].map(fsq::rendered))
+        .chain(codes)
+        .map(RenderedTemplate::from)
+        .collect()
 }
