@@ -94,6 +94,111 @@ fn group_norm(criterion: &mut Criterion) {
     );
 }
 
+/// The norm that opens every convolution of a picture autoencoder, and its gradients in training.
+fn group_norm_gradients(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("group_norm_silu");
+    for ([batch, channels, side], silu) in [([4, 64, 64], true), ([4, 128, 32], true), ([4, 128, 32], false)] {
+        let (x, gamma) = (tensor([batch, channels, side, side]), tensor([channels]).autodiff().require_grad());
+        pair(
+            &mut group,
+            &format!("{batch}x{channels} at {side}, silu {silu}, gradients"),
+            || gradient(&x, |x| ops::group_norm_silu(x, gamma.clone(), gamma.clone(), 32, 1e-6, silu)),
+            || gradient(&x, |x| ops::group_norm_silu_reference(x, gamma.clone(), gamma.clone(), 32, 1e-6, silu)),
+        );
+    }
+}
+
+/// batch, length, width, and positions of the first kind: FlexTok's decoder, and a small training.
+const ADAPTIVE: [[usize; 4]; 2] = [[2, 512, 768, 256], [16, 128, 192, 64]];
+
+fn adaptive(criterion: &mut Criterion) {
+    for [batch, length, width, first] in ADAPTIVE {
+        let size = format!("{batch}x{length}x{width}");
+        let backward = format!("{size}, gradients");
+        let [x, y] = [0, 1].map(|_| tensor::<3>([batch, length, width]));
+        let by = tensor([batch, 2, width]);
+        let tracked = by.clone().autodiff().require_grad();
+        let tracked_y = y.clone().autodiff().require_grad();
+
+        let mut group = criterion.benchmark_group("modulated_norm");
+        let (kernel, reference) = (ops::modulated_norm, ops::modulated_norm_reference);
+        pair(
+            &mut group,
+            &size,
+            || kernel(x.clone(), by.clone(), by.clone(), first, 1e-6),
+            || reference(x.clone(), by.clone(), by.clone(), first, 1e-6),
+        );
+        pair(
+            &mut group,
+            &backward,
+            || gradient(&x, |x| kernel(x, tracked.clone(), tracked.clone(), first, 1e-6)),
+            || gradient(&x, |x| reference(x, tracked.clone(), tracked.clone(), first, 1e-6)),
+        );
+        group.finish();
+
+        let mut group = criterion.benchmark_group("gated_add");
+        let (kernel, reference) = (ops::gated_add, ops::gated_add_reference);
+        pair(
+            &mut group,
+            &size,
+            || kernel(x.clone(), y.clone(), by.clone(), first),
+            || reference(x.clone(), y.clone(), by.clone(), first),
+        );
+        pair(
+            &mut group,
+            &backward,
+            || gradient(&x, |x| kernel(x, tracked_y.clone(), tracked.clone(), first)),
+            || gradient(&x, |x| reference(x, tracked_y.clone(), tracked.clone(), first)),
+        );
+        group.finish();
+
+        let mut group = criterion.benchmark_group("norm");
+        let heads = x.clone().reshape([batch, length, width / 64, 64]);
+        pair(&mut group, &size, || ops::norm(x.clone(), 1e-6), || ops::norm_reference(x.clone(), 1e-6));
+        let of_heads = format!("{size}, heads of 64");
+        pair(&mut group, &of_heads, || ops::norm(heads.clone(), 1e-6), || ops::norm_reference(heads.clone(), 1e-6));
+        pair(
+            &mut group,
+            &format!("{of_heads}, gradients"),
+            || gradient(&heads, |x| ops::norm(x, 1e-6)),
+            || gradient(&heads, |x| ops::norm_reference(x, 1e-6)),
+        );
+        group.finish();
+
+        let mut group = criterion.benchmark_group("swiglu");
+        pair(&mut group, &size, || ops::swiglu(x.clone(), y.clone()), || ops::swiglu_reference(x.clone(), y.clone()));
+        pair(
+            &mut group,
+            &backward,
+            || gradient(&x, |x| ops::swiglu(x, tracked_y.clone())),
+            || gradient(&x, |x| ops::swiglu_reference(x, tracked_y.clone())),
+        );
+    }
+}
+
+fn flow(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("fsq");
+    let (z, levels) = (tensor([512, 6]), [8, 8, 8, 5, 5, 5]);
+    pair(&mut group, "512x6", || ops::fsq(z.clone(), &levels), || ops::fsq_reference(z.clone(), &levels));
+    let ids = ops::fsq(z, &levels).1;
+    let (kernel, reference) = (ops::fsq_codes, ops::fsq_codes_reference);
+    pair(&mut group, "512 codes", || kernel(ids.clone(), &levels), || reference(ids.clone(), &levels));
+    group.finish();
+
+    let mut group = criterion.benchmark_group("euler_step");
+    let [x, cond, uncond, running] = [0, 1, 2, 3].map(|_| tensor::<4>([2, 16, 32, 32]));
+    for projection in [None, Some(ops::Projection::default())] {
+        let step = ops::EulerStep { dt: 0.04, guidance: 7.5, projection };
+        let inputs = || (x.clone(), cond.clone(), Some(uncond.clone()), Some(running.clone()));
+        let run = |run: fn(_, _, _, _, &ops::EulerStep) -> _| -> (Tensor<4>, Option<Tensor<4>>) {
+            let (x, cond, uncond, running) = inputs();
+            run(x, cond, uncond, running, &step)
+        };
+        let size = if projection.is_some() { "projected" } else { "plain" };
+        pair(&mut group, size, || run(ops::euler_step), || run(ops::euler_step_reference));
+    }
+}
+
 /// batch, length, width, heads
 const TRANSFORMERS: [[usize; 4]; 2] = [[1, 513, 512, 8], [16, 128, 192, 3]];
 
@@ -219,8 +324,11 @@ criterion_group!(
     convolutions,
     inverted_residuals,
     group_norm,
+    group_norm_gradients,
     transformer,
     masked_attention,
+    adaptive,
+    flow,
     codes_and_patches
 );
 criterion_main!(kernels);

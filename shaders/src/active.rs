@@ -20,6 +20,12 @@ pub enum Kernel {
     GroupNormSilu,
     /// 3x3 convolution with zero padding (CPU only).
     Conv3x3,
+    /// Quantizer of fixed levels.
+    Fsq,
+    /// Guided Euler step.
+    EulerStep,
+    /// Gated residual (CPU only).
+    GatedAdd,
     /// Exact GELU (CPU only).
     Gelu,
     /// Inverted residual block with frozen weights (CPU only).
@@ -30,23 +36,35 @@ pub enum Kernel {
     Linear,
     /// Attention under a mask that is computed from indices.
     MaskedAttention,
+    /// Adaptive layer normalisation.
+    ModulatedNorm,
+    /// Layer normalisation without parameters (CPU only).
+    Norm,
     /// Self-attention on a packed projection (CPU only).
     PackedAttention,
+    /// Gated linear unit with SiLU (CPU only).
+    Swiglu,
 }
 
 impl Kernel {
     /// Every kernel, in the order of their names.
-    pub const ALL: [Kernel; 10] = [
+    pub const ALL: [Kernel; 16] = [
         Kernel::Conv3x3,
+        Kernel::EulerStep,
+        Kernel::Fsq,
+        Kernel::GatedAdd,
         Kernel::Gelu,
         Kernel::GroupNormSilu,
         Kernel::InvertedResidual,
         Kernel::LayerNorm,
         Kernel::Linear,
         Kernel::MaskedAttention,
+        Kernel::ModulatedNorm,
         Kernel::NearestCode,
+        Kernel::Norm,
         Kernel::PackedAttention,
         Kernel::Patchify,
+        Kernel::Swiglu,
     ];
 
     /// The kernel's name, as `TESSERA_KERNELS` and `tessera devices` spell it.
@@ -56,12 +74,18 @@ impl Kernel {
             Kernel::Patchify => "patchify",
             Kernel::GroupNormSilu => "group_norm_silu",
             Kernel::Conv3x3 => "conv3x3",
+            Kernel::EulerStep => "euler_step",
+            Kernel::Fsq => "fsq",
+            Kernel::GatedAdd => "gated_add",
             Kernel::Gelu => "gelu",
             Kernel::InvertedResidual => "inverted_residual",
             Kernel::LayerNorm => "layer_norm",
             Kernel::Linear => "linear",
             Kernel::MaskedAttention => "masked_attention",
+            Kernel::ModulatedNorm => "modulated_norm",
+            Kernel::Norm => "norm",
             Kernel::PackedAttention => "packed_attention",
+            Kernel::Swiglu => "swiglu",
         }
     }
 
@@ -73,7 +97,16 @@ impl Kernel {
     }
 
     fn has_wgsl(self) -> bool {
-        matches!(self, Kernel::NearestCode | Kernel::Patchify | Kernel::GroupNormSilu | Kernel::MaskedAttention)
+        matches!(
+            self,
+            Kernel::EulerStep
+                | Kernel::Fsq
+                | Kernel::GroupNormSilu
+                | Kernel::MaskedAttention
+                | Kernel::ModulatedNorm
+                | Kernel::NearestCode
+                | Kernel::Patchify
+        )
     }
 }
 
@@ -124,6 +157,15 @@ pub fn kernel_status(kernel: Kernel, device: &Device) -> KernelState {
 
 pub(crate) fn runs(kernel: Kernel, device: &Device) -> bool {
     kernel_status(kernel, device).is_kernel()
+}
+
+/// As [`runs`] for an operation whose backward pass is the CPU's alone: a tensor that may need gradients on a GPU takes the
+/// reference.
+pub(crate) fn runs_with_gradients(kernel: Kernel, device: &Device) -> bool {
+    match kernel_status(kernel, device) {
+        KernelState::Wgsl => !device.is_autodiff(),
+        state => state.is_kernel(),
+    }
 }
 
 fn switch() -> &'static str {

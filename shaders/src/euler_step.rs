@@ -1,6 +1,14 @@
-//! A guided Euler step of flow sampling: checks and dispatch.
+//! A guided Euler step of flow sampling: checks, dispatch and launch.
 
-use burn::tensor::Tensor;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{DType, Tensor};
+use burn_wgpu::CubeBackend;
+
+use crate::active::{Kernel, KernelState, kernel_status};
+use crate::launch::{GRID_WIDTH, Rendered, launch_many};
+use crate::{cpu, flex};
 
 /// Guidance and length of one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,6 +39,34 @@ impl Default for Projection {
     }
 }
 
+/// Backend side of [`euler_step`]; tensors `[batch, channels, height, width]`, all of one shape. It has no backward pass: a
+/// tensor on an autodiff device takes the reference, whose operations have one.
+#[backend_extension(Cube, Flex, Autodiff, Fusion)]
+pub trait EulerStepOps: Backend {
+    /// The step with plain guidance, on the CPU; a GPU fuses the reference's operations.
+    #[fusion(default)]
+    fn euler_step_plain(
+        _x: FloatTensor<Self>,
+        _cond: FloatTensor<Self>,
+        _uncond: FloatTensor<Self>,
+        _step: EulerStep,
+    ) -> FloatTensor<Self> {
+        unreachable!("euler_step: plain guidance has a kernel on the CPU backend; others take the reference")
+    }
+
+    /// The step with projected guidance: the next `x` and the running difference. `running` is read if `continues`.
+    #[fusion(meta = |x, _cond, _uncond, _running, _continues, _step, _projection| (x.clone(), x.clone()))]
+    fn euler_step_projected(
+        x: FloatTensor<Self>,
+        cond: FloatTensor<Self>,
+        uncond: FloatTensor<Self>,
+        running: FloatTensor<Self>,
+        continues: bool,
+        step: EulerStep,
+        projection: Projection,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+}
+
 /// `x - dt * v`, where `v` is the velocity that guidance makes of a conditional and an unconditional one.
 ///
 /// - `x`, `cond`, `uncond`: `[batch, channels, height, width]`; without `uncond` the conditional velocity is taken as it is
@@ -53,7 +89,38 @@ pub fn euler_step(
     for other in [Some(&cond), uncond.as_ref(), running.as_ref()].into_iter().flatten() {
         assert!(other.dims() == x.dims(), "euler_step: {:?} does not fit {:?}", other.dims(), x.dims());
     }
-    euler_step_reference(x, cond, uncond, running, step)
+    let tensors = [Some(&x), Some(&cond), uncond.as_ref(), running.as_ref()];
+    let f32_only = tensors.into_iter().flatten().all(|tensor| tensor.dtype() == DType::F32);
+    let (device, some) = (x.device(), x.shape().num_elements() > 0);
+    let status = kernel_status(Kernel::EulerStep, &device);
+    if !f32_only || !some || device.is_autodiff() || !status.is_kernel() {
+        return euler_step_reference(x, cond, uncond, running, step);
+    }
+    match (uncond, step.projection) {
+        (Some(uncond), Some(projection)) => {
+            let continues = running.is_some();
+            let running = running.unwrap_or_else(|| cond.clone());
+            let (next, difference) = Dispatch::euler_step_projected(
+                x.into_dispatch(),
+                cond.into_dispatch(),
+                uncond.into_dispatch(),
+                running.into_dispatch(),
+                continues,
+                *step,
+                projection,
+            );
+            (Tensor::from_dispatch(next), Some(Tensor::from_dispatch(difference)))
+        }
+        (uncond, _) if status == KernelState::Cpu => {
+            // Without an unconditional velocity a scale of one between equals leaves the conditional one.
+            let guidance = if uncond.is_some() { step.guidance } else { 1.0 };
+            let uncond = uncond.unwrap_or_else(|| cond.clone());
+            let step = EulerStep { guidance, ..*step };
+            let [x, cond, uncond] = [x, cond, uncond].map(Tensor::into_dispatch);
+            (Tensor::from_dispatch(Dispatch::euler_step_plain(x, cond, uncond, step)), None)
+        }
+        (uncond, _) => euler_step_reference(x, cond, uncond, running, step),
+    }
 }
 
 /// [`euler_step`] in tensor operations.
@@ -90,4 +157,89 @@ pub fn euler_step_reference(
     let kept = d - parallel.mul_scalar(1.0 - projection.eta);
     let velocity = (c + kept.mul_scalar(step.guidance - 1.0)).reshape(shape);
     (x - velocity.mul_scalar(step.dt), Some(difference))
+}
+
+pub(crate) fn rendered() -> Rendered {
+    Rendered {
+        name: "euler_step",
+        template: include_str!("euler_step.wgsl"),
+        values: vec![("grid_width", GRID_WIDTH)],
+        workgroup: 256,
+    }
+}
+
+impl EulerStepOps for CubeBackend {
+    fn euler_step_projected(
+        x: FloatTensor<Self>,
+        cond: FloatTensor<Self>,
+        uncond: FloatTensor<Self>,
+        running: FloatTensor<Self>,
+        continues: bool,
+        step: EulerStep,
+        projection: Projection,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let shape = x.shape();
+        let (items, count) = (shape[0] as u32, (shape.num_elements() / shape[0]) as u32);
+        let Projection { eta, momentum, norm_threshold } = projection;
+        let [dt, guidance, eta, momentum, threshold] =
+            [step.dt, step.guidance, eta, momentum, norm_threshold].map(f32::to_bits);
+        let info = [items, count, u32::from(continues), dt, guidance, eta, momentum, threshold];
+        let outputs = [(shape.clone(), DType::F32), (shape, DType::F32)];
+        let [next, difference] = launch_many(rendered(), items, vec![x, cond, uncond, running], outputs, &info);
+        (next, difference)
+    }
+}
+
+impl EulerStepOps for Flex {
+    fn euler_step_plain(
+        x: FloatTensor<Self>,
+        cond: FloatTensor<Self>,
+        uncond: FloatTensor<Self>,
+        step: EulerStep,
+    ) -> FloatTensor<Self> {
+        let (cond, uncond) = (flex::contiguous(cond), flex::contiguous(uncond));
+        let EulerStep { dt, guidance, .. } = step;
+        flex::map_in_place(x, |x| {
+            cpu::euler_step::euler_step(x, flex::values(&cond), flex::values(&uncond), dt, guidance);
+        })
+    }
+
+    fn euler_step_projected(
+        x: FloatTensor<Self>,
+        cond: FloatTensor<Self>,
+        uncond: FloatTensor<Self>,
+        running: FloatTensor<Self>,
+        continues: bool,
+        step: EulerStep,
+        projection: Projection,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let (cond, uncond) = (flex::contiguous(cond), flex::contiguous(uncond));
+        let shape = x.shape();
+        let count = shape.num_elements() / shape[0];
+        let running =
+            if continues { running } else { flex::tensor(vec![0.0f32; shape.num_elements()], shape, DType::F32) };
+        let mut next = None;
+        let difference = flex::map_in_place(running, |running| {
+            let step = (step, projection);
+            next = Some(flex::map_in_place(x, |x| {
+                let (cond, uncond) = (flex::values(&cond), flex::values(&uncond));
+                cpu::euler_step::euler_step_projected(x, cond, uncond, running, count, step);
+            }));
+        });
+        (next.expect("the step was made"), difference)
+    }
+}
+
+impl<B: EulerStepOps, C: CheckpointStrategy> EulerStepOps for Autodiff<B, C> {
+    fn euler_step_projected(
+        _x: FloatTensor<Self>,
+        _cond: FloatTensor<Self>,
+        _uncond: FloatTensor<Self>,
+        _running: FloatTensor<Self>,
+        _continues: bool,
+        _step: EulerStep,
+        _projection: Projection,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        unreachable!("euler_step sends tensors on an autodiff device to its reference")
+    }
 }

@@ -45,6 +45,21 @@ pub(crate) fn map_in_place(tensor: FloatTensor<Flex>, map: impl FnOnce(&mut [f32
     }
 }
 
+/// `map` on the tensor's f32 values where nobody else holds them, else what `make` makes of them.
+pub(crate) fn map_or_make(
+    tensor: FloatTensor<Flex>,
+    map: impl FnOnce(&mut [f32]),
+    make: impl FnOnce(&[f32]) -> Vec<f32>,
+) -> FloatTensor<Flex> {
+    let mut tensor = contiguous(tensor);
+    let shape = tensor.layout().shape().clone();
+    if let Some(storage) = tensor.try_storage_mut::<f32>() {
+        map(&mut storage[..shape.num_elements()]);
+        return tensor;
+    }
+    self::tensor(make(values(&tensor)), shape, DType::F32)
+}
+
 /// A copy of the matrix if any of its strides runs backwards, else the matrix.
 pub(crate) fn forward_strides(matrix: FloatTensor<Flex>) -> FloatTensor<Flex> {
     if matrix.layout().strides().iter().all(|&stride| stride >= 0) { matrix } else { matrix.to_contiguous() }

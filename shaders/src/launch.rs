@@ -50,18 +50,32 @@ pub(crate) fn launch(
     dtype: DType,
     info: &[u32],
 ) -> CubeTensor {
+    let [output] = launch_many(kernel, workgroups, inputs, [(shape, dtype)], info);
+    output
+}
+
+/// As [`launch`], with several outputs one after the other.
+pub(crate) fn launch_many<const N: usize>(
+    kernel: Rendered,
+    workgroups: u32,
+    inputs: Vec<CubeTensor>,
+    outputs: [(Shape, DType); N],
+    info: &[u32],
+) -> [CubeTensor; N] {
     let inputs: Vec<CubeTensor> = inputs.into_iter().map(into_contiguous).collect();
     let (client, device) = (inputs[0].client.clone(), inputs[0].device.clone());
-    let output = empty_device_contiguous_dtype(client.clone(), device, shape, dtype);
+    let outputs =
+        outputs.map(|(shape, dtype)| empty_device_contiguous_dtype(client.clone(), device.clone(), shape, dtype));
     let info = client.create_from_slice(bytemuck::cast_slice(info));
     let arguments = inputs
         .into_iter()
         .map(|input| input.handle)
-        .chain([output.handle.clone(), info])
+        .chain(outputs.iter().map(|output| output.handle.clone()))
+        .chain([info])
         .fold(KernelArguments::new(), |all, handle| all.with_buffer(handle.binding()));
     let cube_dim = CubeDim::new_1d(kernel.workgroup);
     client.launch(Box::new(SourceKernel::new(kernel, cube_dim)), grid(workgroups), arguments);
-    output
+    outputs
 }
 
 /// Folds a flat number of workgroups into two dimensions, since one holds at most 65,535.

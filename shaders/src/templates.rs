@@ -2,7 +2,7 @@
 
 use crate::launch::Rendered;
 use crate::patchify::PatchOrder;
-use crate::{group_norm_silu, masked_attention, nearest_code, patchify};
+use crate::{euler_step, fsq, group_norm_silu, masked_attention, modulated_norm, nearest_code, patchify};
 
 /// A shader as it is handed to the driver.
 #[derive(Debug, Clone)]
@@ -30,5 +30,12 @@ pub fn all() -> Vec<RenderedTemplate> {
     let codes = (1..=crate::MAX_CODE_DIM).map(nearest_code::rendered);
     let attentions = (1..=crate::MAX_HEAD_DIM)
         .flat_map(|dim| masked_attention::Rule::ALL.map(|rule| masked_attention::rendered(dim, rule)));
-    patches.chain(norms).chain(codes).chain(attentions).map(RenderedTemplate::from).collect()
+    patches
+        .chain(norms)
+        .chain([modulated_norm::rendered(), euler_step::rendered()])
+        .chain([false, true].map(fsq::rendered))
+        .chain(codes)
+        .chain(attentions)
+        .map(RenderedTemplate::from)
+        .collect()
 }

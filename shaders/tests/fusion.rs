@@ -11,8 +11,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use burn_wgpu::CubeBackend;
 use common::{devices, numbers, values};
 use tessera_shaders::{
-    AttentionMask, GroupNormSiluOps as _, MaskedAttentionOps as _, MaskedAttentionShape, NearestCodeOps as _,
-    PatchGeometry, PatchOrder, PatchifyOps as _, group_norm_silu, nearest_code, patchify, unpatchify,
+    AttentionMask, EulerStep, EulerStepOps as _, FsqOps as _, GroupNormSiluOps as _, MaskedAttentionOps as _,
+    MaskedAttentionShape, ModulatedNormOps as _, Modulation, NearestCodeOps as _, PatchGeometry, PatchOrder,
+    PatchifyOps as _, Projection, euler_step, fsq, fsq_codes, group_norm_silu, modulated_norm, nearest_code, patchify,
+    unpatchify,
 };
 
 type Bare = burn::backend::tensor::FloatTensor<CubeBackend>;
@@ -89,4 +91,45 @@ fn patchify_and_unpatchify_are_the_same() {
         let fused = unpatchify(fused, [2, 3], 4, order);
         assert_eq!(values(fused * 1.0), read(CubeBackend::unpatchify(plain, geometry)), "{order:?}");
     }
+}
+
+#[test]
+fn modulated_norm_is_the_same() {
+    let Some((device, bare)) = gpu() else { return };
+    let (x, shift, scale) = (data(&[2, 5, 24], 3), data(&[2, 2, 24], 4), data(&[2, 2, 24], 5));
+    let [on, by, factor] = [&x, &shift, &scale].map(|data| Tensor::from_data(data.clone(), &device));
+    let fused = modulated_norm(on, by, factor, 2, 1e-6);
+    let [x, shift, scale] = [x, shift, scale].map(|data| CubeBackend::float_from_data(data, &bare));
+    let modulation = Modulation { length: 5, channels: 24, kinds: 2, first: 2 };
+    let plain = CubeBackend::modulated_norm_kernel(x, shift, scale, modulation, 1e-6);
+    assert_eq!(values(fused * 1.0), read(plain));
+}
+
+#[test]
+fn fsq_and_its_codes_are_the_same() {
+    let Some((device, bare)) = gpu() else { return };
+    let (z, levels) = (data(&[70, 4], 3), [7, 5, 4, 3]);
+    let (codes, ids) = fsq(Tensor::from_data(z.clone(), &device), &levels);
+    let again = fsq_codes(ids.clone(), &levels) * 1.0;
+    let ids: Vec<i64> = (ids + 1).into_data().iter::<i64>().map(|id| id - 1).collect();
+    let (plain, plain_ids) = CubeBackend::fsq_kernel(CubeBackend::float_from_data(z, &bare), levels.to_vec());
+    let plain_again = CubeBackend::fsq_codes_kernel(plain_ids.clone(), levels.to_vec());
+    assert_eq!(values(codes * 1.0), read(plain));
+    assert_eq!(values(again), read(plain_again));
+    let plain_ids = pollster::block_on(CubeBackend::int_into_data(plain_ids)).unwrap();
+    assert_eq!(ids, plain_ids.iter::<i64>().collect::<Vec<_>>());
+}
+
+#[test]
+fn euler_step_is_the_same() {
+    let Some((device, bare)) = gpu() else { return };
+    let all = [1, 2, 3, 4].map(|seed| data(&[2, 3, 5, 7], seed));
+    let projection = Projection::default();
+    let step = EulerStep { dt: 0.1, guidance: 3.0, projection: Some(projection) };
+    let [x, cond, uncond, running] = all.clone().map(|data| Tensor::<4>::from_data(data, &device));
+    let (next, difference) = euler_step(x, cond, Some(uncond), Some(running), &step);
+    let [x, cond, uncond, running] = all.map(|data| CubeBackend::float_from_data(data, &bare));
+    let plain = CubeBackend::euler_step_projected(x, cond, uncond, running, true, step, projection);
+    assert_eq!(values(next * 1.0), read(plain.0));
+    assert_eq!(values(difference.expect("a projection") * 1.0), read(plain.1));
 }

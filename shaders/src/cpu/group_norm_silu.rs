@@ -37,11 +37,11 @@ pub fn group_norm_silu(
 }
 
 /// Values whose moments are taken at once: they stay in the first-level cache for the second look.
-const BLOCK: usize = 2048;
+pub(super) const BLOCK: usize = 2048;
 
 /// Mean and biased variance. Blocks are merged in f64 (Chan et al. 1983), which keeps millions of values exact
 /// enough and reads memory once.
-fn moments(x: &[f32]) -> (f32, f32) {
+pub(super) fn moments(x: &[f32]) -> (f32, f32) {
     let (mut count, mut mean, mut squares) = (0.0f64, 0.0f64, 0.0f64);
     for block in x.chunks(BLOCK) {
         let (block_mean, block_squares) = block_moments(block);

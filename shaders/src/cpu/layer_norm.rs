@@ -7,7 +7,8 @@ use super::simd::{LANES, Lanes, dispatch};
 /// Values that one task takes, in whole rows.
 const PART: usize = 16 * 1024;
 
-fn rows_of(width: usize) -> usize {
+/// Values of a part of rows of `width`.
+pub(super) fn rows_of(width: usize) -> usize {
     (PART / width).max(1) * width
 }
 
@@ -15,7 +16,7 @@ fn rows_of(width: usize) -> usize {
 pub fn layer_norm(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32) -> Vec<f32> {
     let mut y = vec![0.0; x.len()];
     let part = rows_of(gamma.len());
-    y.par_chunks_mut(part).zip(x.par_chunks(part)).for_each(|(y, x)| forward(x, gamma, beta, epsilon, y));
+    y.par_chunks_mut(part).zip(x.par_chunks(part)).for_each(|(y, x)| forward_rows(x, gamma, beta, epsilon, y));
     y
 }
 
@@ -30,7 +31,7 @@ pub fn layer_norm_backward(x: &[f32], gamma: &[f32], grad: &[f32], epsilon: f32)
         .zip(x.par_chunks(part).zip(grad.par_chunks(part)))
         .map(|(of_x, (x, grad))| {
             let mut sums = vec![0.0; 2 * width];
-            backward(x, gamma, grad, epsilon, of_x, &mut sums);
+            backward_rows(x, gamma, grad, epsilon, of_x, &mut sums);
             sums
         })
         .collect();
@@ -42,7 +43,15 @@ pub fn layer_norm_backward(x: &[f32], gamma: &[f32], grad: &[f32], epsilon: f32)
     [of_x, total, of_beta]
 }
 
-dispatch!(fn forward(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32, y: &mut [f32]) = forward_lanes);
+dispatch!(
+    pub(super) fn forward_rows(
+        x: &[f32],
+        gamma: &[f32],
+        beta: &[f32],
+        epsilon: f32,
+        y: &mut [f32],
+    ) = forward_lanes
+);
 
 #[inline(always)]
 fn forward_lanes<V: Lanes>(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32, y: &mut [f32]) {
@@ -64,7 +73,7 @@ fn forward_lanes<V: Lanes>(x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32,
 
 /// Mean and `1 / sqrt(variance + epsilon)`.
 #[inline(always)]
-fn moments<V: Lanes>(x: &[f32], epsilon: f32) -> (f32, f32) {
+pub(super) fn moments<V: Lanes>(x: &[f32], epsilon: f32) -> (f32, f32) {
     let (whole, rest) = x.as_chunks::<LANES>();
     let mut sum = V::splat(0.0);
     for lanes in whole {
@@ -84,7 +93,8 @@ fn moments<V: Lanes>(x: &[f32], epsilon: f32) -> (f32, f32) {
 }
 
 dispatch!(
-    fn backward(
+    /// Writes the gradient of `x` and adds those of `gamma` and `beta` to `sums`.
+    pub(super) fn backward_rows(
         x: &[f32],
         gamma: &[f32],
         grad: &[f32],

@@ -2,14 +2,22 @@
 
 pub mod attention;
 pub mod conv3x3;
+pub mod euler_step;
+pub mod fsq;
+pub mod gated_add;
 pub mod gelu;
 pub mod group_norm_silu;
+pub mod group_norm_silu_backward;
 pub mod inverted_residual;
 pub mod layer_norm;
 pub mod linear;
+pub mod modulated_norm;
+pub mod modulation;
 pub mod nearest_code;
+pub mod norm;
 mod output;
 pub mod patchify;
 mod product;
 mod scratch;
 mod simd;
+pub mod swiglu;

@@ -48,12 +48,17 @@ pub(crate) trait Lanes: Copy {
         sum
     }
 
-    /// The sum of the lanes.
+    /// The sum of the lanes, added up as a tree.
     #[inline(always)]
     fn sum(self) -> f32 {
         let mut lanes = [0.0; LANES];
         self.store(&mut lanes);
-        lanes.iter().sum()
+        for half in [8, 4, 2, 1] {
+            for lane in 0..half {
+                lanes[lane] += lanes[lane + half];
+            }
+        }
+        lanes[0]
     }
 
     /// Takes 64 values apart: result `k` holds values `k, k + 4, k + 8 ...`.

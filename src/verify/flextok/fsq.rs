@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde_json::Value as Json;
-use tessera_shaders::{MAX_FSQ_DIM, fsq, fsq_bounded, fsq_codes};
+use tessera_shaders::{MAX_FSQ_DIM, MAX_FSQ_LEVEL, fsq, fsq_bounded, fsq_codes};
 use tessera_tokenizers::ConfigError;
 
 use super::super::inputs::float_input;
@@ -42,7 +42,9 @@ fn levels(entry: &Json) -> Result<Vec<u32>, CaseError> {
     let wrong =
         || ConfigError::invalid("levels", "a few numbers from 2 on whose product is below 2^31", entry.to_string());
     let items = entry.get("levels").and_then(Json::as_array).ok_or_else(wrong)?;
-    let level = |item: &Json| item.as_u64().and_then(|level| u32::try_from(level).ok()).filter(|level| *level >= 2);
+    let level = |item: &Json| {
+        item.as_u64().and_then(|level| u32::try_from(level).ok()).filter(|level| (2..=MAX_FSQ_LEVEL).contains(level))
+    };
     let levels = items.iter().map(level).collect::<Option<Vec<u32>>>().ok_or_else(wrong)?;
     let codes = levels.iter().try_fold(1_i32, |codes, &level| codes.checked_mul(i32::try_from(level).ok()?));
     if codes.is_none() || !(1..=MAX_FSQ_DIM).contains(&levels.len()) {

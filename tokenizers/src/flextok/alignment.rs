@@ -5,7 +5,9 @@ use burn::tensor::{Tensor, activation};
 use tessera_layers::perceptual::{Resampling, resize};
 use tessera_layers::{Linear, ParamResult, Params};
 
-use super::block::{norm, xavier};
+use tessera_shaders::norm;
+
+use super::block::{EPSILON, xavier};
 
 /// Projects patches of the decoder to the teacher's channels: a norm and three linear layers with SiLU between them.
 ///
@@ -32,7 +34,7 @@ impl AlignmentHead {
     /// The negative cosine of the angle between the projected patches `[batch, rows * columns, dim]` and the teacher's
     /// features `[batch, channels, h, w]`, which are resized to the patches' grid; averaged over all patches, -1..=1.
     pub fn loss(&self, patches: Tensor<3>, teacher: Tensor<4>, grid: [usize; 2]) -> Tensor<1> {
-        let mut x = norm(patches);
+        let mut x = norm(patches, EPSILON);
         for (index, layer) in self.layers.iter().enumerate() {
             x = layer.forward(if index == 0 { x } else { activation::silu(x) });
         }

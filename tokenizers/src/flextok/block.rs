@@ -1,9 +1,9 @@
 //! The transformer block of both FlexTok trunks.
 
 use burn::module::Module;
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 use tessera_layers::{Init, Linear, ParamResult, Params, Trace};
-use tessera_shaders::{AttentionMask, gated_add, layer_norm, masked_attention, modulated_norm, weighted_attention};
+use tessera_shaders::{AttentionMask, gated_add, masked_attention, modulated_norm, norm, swiglu, weighted_attention};
 
 use super::config::TrunkConfig;
 
@@ -76,9 +76,9 @@ impl FlexBlock {
         trace: &mut Trace,
     ) -> Tensor<3> {
         let Some((modulation, conditioning)) = self.modulation.as_ref().zip(conditioning) else {
-            let attended = self.attention(norm(x.clone()), mask, log_weights, trace);
+            let attended = self.attention(norm(x.clone(), EPSILON), mask, log_weights, trace);
             let x = x + attended;
-            let hidden = self.mlp(norm(x.clone()), trace);
+            let hidden = self.mlp(norm(x.clone(), EPSILON), trace);
             return x + hidden;
         };
         let numbers = modulation.forward(conditioning.time.clone());
@@ -113,7 +113,8 @@ impl FlexBlock {
         trace.see("norm1", || x.clone());
         let [batch, length, dim] = x.dims();
         let (heads, head_dim) = (self.heads, dim / self.heads);
-        let by_head = |x: Tensor<3>| norm(x.reshape([batch, length, heads, head_dim])).reshape([batch, length, dim]);
+        let by_head =
+            |x: Tensor<3>| norm(x.reshape([batch, length, heads, head_dim]), EPSILON).reshape([batch, length, dim]);
         let q = by_head(self.wq.forward(x.clone()));
         let k = by_head(self.wk.forward(x.clone()));
         let v = self.wv.forward(x);
@@ -128,18 +129,10 @@ impl FlexBlock {
     }
 
     fn mlp(&self, x: Tensor<3>, trace: &mut Trace) -> Tensor<3> {
-        let gated = activation::silu(self.fc1.forward(x.clone())) * self.fc3.forward(x);
-        let y = self.fc2.forward(gated);
+        let y = self.fc2.forward(swiglu(self.fc1.forward(x.clone()), self.fc3.forward(x)));
         trace.see("mlp_out", || y.clone());
         y
     }
-}
-
-/// Layer normalisation over the last dimension, without parameters.
-pub(super) fn norm<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    let width = x.dims()[D - 1];
-    let device = x.device();
-    layer_norm(x, Tensor::ones([width], &device), Tensor::zeros([width], &device), EPSILON)
 }
 
 /// Hidden units of the SwiGLU: two thirds of four times the width, rounded down.

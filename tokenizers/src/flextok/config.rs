@@ -1,6 +1,7 @@
 //! Configuration of a FlexTok, as its releases carry it.
 
 use serde_json::{Value, json};
+use tessera_shaders::{MAX_FSQ_DIM, MAX_FSQ_LEVEL};
 
 use super::section::Section;
 use super::targets::{self, CHAIN, DECODER, ENCODER, FLEXTOK, FSQ, Module, NOISE, PIPELINE, VAE};
@@ -269,14 +270,14 @@ fn register_count(encoder: &Section) -> Result<usize, ConfigError> {
 
 fn levels(regularizer: &Section) -> Result<Vec<u32>, ConfigError> {
     let wrong = |found: String| {
-        let expected = format!("1 to {} numbers from 2 on whose product is below 2^31", tessera_shaders::MAX_FSQ_DIM);
+        let expected = format!("1 to {MAX_FSQ_DIM} numbers from 2 to {MAX_FSQ_LEVEL} whose product is below 2^31");
         ConfigError::invalid("regularizer.levels", expected, found)
     };
     let counts = regularizer.counts("levels", 1 << 16)?;
     let codes = counts.iter().try_fold(1_u32, |codes, &level| codes.checked_mul(u32::try_from(level).ok()?));
     let fits = codes.is_some_and(|codes| codes < 1 << 31)
-        && (1..=tessera_shaders::MAX_FSQ_DIM).contains(&counts.len())
-        && counts.iter().all(|&level| level >= 2);
+        && (1..=MAX_FSQ_DIM).contains(&counts.len())
+        && counts.iter().all(|&level| level >= 2 && u32::try_from(level).is_ok_and(|level| level <= MAX_FSQ_LEVEL));
     if !fits {
         return Err(wrong(format!("{counts:?}")));
     }

@@ -3,9 +3,9 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use tessera_layers::{Init, Linear, ParamResult, Params, Trace};
-use tessera_shaders::AttentionMask;
+use tessera_shaders::{AttentionMask, norm};
 
-use super::block::{FlexBlock, norm, xavier, zero_linear};
+use super::block::{EPSILON, FlexBlock, xavier, zero_linear};
 use super::config::{FlexTokConfig, MupReadout};
 use super::patches::to_patches;
 
@@ -76,7 +76,7 @@ impl FlexEncoder {
             trace.see(name, || x.clone());
         }
         let [_, length, _] = x.dims();
-        let registers = norm(x.slice([0..batch, count..length]));
+        let registers = norm(x.slice([0..batch, count..length]), EPSILON);
         self.to_latents.forward(readout(registers, self.mup))
     }
 }
