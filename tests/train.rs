@@ -316,6 +316,10 @@ fn wrong_settings_and_folders_are_refused_in_a_sentence() {
     assert!(error.contains("codebook.free_steps"), "{error}");
     let error = refused(&mut bench.train("out", &["--stage", "proxy", "--free-steps", "0"]));
     assert!(error.contains("loss.stage"), "{error}");
+    let error = refused(&mut bench.train("out", &["--proxy", "somewhere"]));
+    assert!(error.contains("model.proxy") && error.contains("somewhere"), "{error}");
+    let error = refused(&mut bench.train("out", &["--vae", "somewhere"]));
+    assert!(error.contains("model.vae"), "{error}");
     let error = refused(&mut bench.train("out", &["--architecture", "no-such-model"]));
     assert!(error.contains("no-such-model"), "{error}");
     let error = refused(&mut bench.train("out", &["--data", "no-such-folder"]));

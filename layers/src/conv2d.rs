@@ -92,3 +92,32 @@ fn pointwise(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor
         None => y,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ParamSource;
+    use burn::tensor::Device;
+
+    #[test]
+    fn a_halving_sums_over_the_pixel_and_its_right_and_lower_neighbours() {
+        let ones = |name: &str, _: &[usize], _| if name == "weight" { Init::Ones } else { Init::Zeros };
+        let source = ParamSource::seeded_with(0, &Device::flex(), &ones);
+        let convolution = Conv2d::new(&source.root(), [1, 1], 3, true).unwrap();
+        // Powers of two, so that a sum says which pixels went into it.
+        for (height, width) in [(4, 4), (5, 5), (4, 3)] {
+            let pixels: Vec<f32> = (0..height * width).map(|i| (1_u32 << i) as f32 / 1024.0).collect();
+            let data = burn::tensor::TensorData::new(pixels.clone(), [1, 1, height, width]);
+            let halved = convolution.forward_halved(Tensor::from_data(data, &Device::flex()));
+            assert_eq!(halved.dims(), [1, 1, height / 2, width / 2]);
+            let values: Vec<f32> = halved.into_data().iter().collect();
+            for (at, value) in values.iter().enumerate() {
+                let (row, column) = (at / (width / 2) * 2, at % (width / 2) * 2);
+                let window = (row..row + 3).flat_map(|y| (column..column + 3).map(move |x| (y, x)));
+                let inside = window.filter(|(y, x)| *y < height && *x < width);
+                let sum: f32 = inside.map(|(y, x)| pixels[y * width + x]).sum();
+                assert_eq!(*value, sum, "{height}x{width} at {at}");
+            }
+        }
+    }
+}

@@ -30,6 +30,13 @@ impl AutoencoderKlObjective {
         device: &Device,
     ) -> Result<(Self, AutoencoderKl), TrainError> {
         super::objectives::only_single(config, "an AutoencoderKL")?;
+        if let Some(vae) = &config.model.vae {
+            return Err(TrainError::Invalid {
+                key: "model.vae",
+                expected: "none for an AutoencoderKL (--from starts from weights)".to_owned(),
+                found: vae.display().to_string(),
+            });
+        }
         let (cell, side) = (architecture.downsampling(), architecture.sample_size.unwrap_or(256));
         if side == 0 || !side.is_multiple_of(cell) {
             return Err(TrainError::Invalid {

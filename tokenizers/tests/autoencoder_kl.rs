@@ -40,7 +40,7 @@ fn pictures_of_any_shape_become_latents_and_pictures_again() {
     let device = Device::flex();
     let (network, _) = random(&tiny(), 1, &device).unwrap();
     assert_eq!(tiny().downsampling(), 4);
-    for ([height, width], latents) in [([16, 24], [4, 6]), ([8, 8], [2, 2]), ([18, 23], [4, 5])] {
+    for ([height, width], latents) in [([16, 24], [4, 6]), ([8, 8], [2, 2]), ([18, 23], [4, 5]), ([7, 9], [1, 2])] {
         let mut seen = Vec::new();
         let mut watch = |name: &str, _: Tap| seen.push(name.to_owned());
         let mut trace = Trace::new(&mut watch);
@@ -66,24 +66,6 @@ fn pictures_of_any_shape_become_latents_and_pictures_again() {
         ];
         assert_eq!(seen, expected);
     }
-}
-
-#[test]
-fn a_halving_looks_right_and_down() {
-    // One level of halving whose output at the left must not see a pixel that only the right-padded form skips.
-    let device = Device::flex();
-    let config = AutoencoderKlConfig { mid_block_add_attention: false, ..tiny() };
-    let (network, _) = random(&config, 1, &device).unwrap();
-    let mut taps: HashMap<String, Tensor<4>> = HashMap::new();
-    let mut watch = |name: &str, tap: Tap| {
-        if let Tap::Rank4(tensor) = tap {
-            taps.insert(name.to_owned(), tensor);
-        }
-    };
-    network.moments(wave([1, 3, 7, 9], &device), &mut Trace::new(&mut watch));
-    assert_eq!(taps["encoder.down_block0"].dims(), [1, 8, 3, 4]);
-    assert_eq!(taps["encoder.down_block1"].dims(), [1, 12, 1, 2]);
-    assert!(!taps.contains_key("encoder.mid_attn"));
 }
 
 #[test]
@@ -225,7 +207,8 @@ fn a_folder_opens_as_an_autoencoder_and_not_as_a_tokenizer() {
     let (_, found) = from_pretrained(&spec, &Device::flex()).unwrap();
     assert_eq!(found, tiny());
     let refused = |error: LoadError| {
-        assert!(matches!(error, LoadError::Config(ConfigError::Unsupported(_))), "{error}");
+        let (LoadError::Config(source) | LoadError::ConfigFile { source, .. }) = &error else { panic!("{error}") };
+        assert!(matches!(source, ConfigError::Unsupported(_)), "{error}");
         assert!(error.to_string().contains("autoencoder_kl::from_pretrained"), "{error}");
     };
     refused(tessera_tokenizers::from_pretrained(&spec, &Device::flex()).err().unwrap());
