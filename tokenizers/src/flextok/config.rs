@@ -45,8 +45,6 @@ pub struct FlexTokConfig {
 pub struct VaeConfig {
     /// Its network.
     pub architecture: AutoencoderKlConfig,
-    /// Where the release says its configuration lies; not read once [`VaeConfig::architecture`] is known.
-    pub hub_path: Option<String>,
     /// What latents are multiplied by; the architecture's own factor where this is absent or zero.
     pub scaling_factor: Option<f64>,
     /// Whether encoding draws from the posterior instead of taking its mean.
@@ -252,7 +250,6 @@ fn vae(section: &Section, channels: usize) -> Result<VaeConfig, ConfigError> {
     section.agree("latent_channels", architecture.latent_channels, channels, "the encoder")?;
     let vae = VaeConfig {
         architecture,
-        hub_path: section.text("hf_hub_path")?.map(str::to_owned),
         scaling_factor: section.number("scaling_factor")?,
         sample_posterior: section.truth("sample_posterior", true)?,
     };

@@ -81,7 +81,7 @@ impl FlexTokConfig {
                 "vae_latents_write_key": "vae_latents", "images_reconst_write_key": "rgb_reconst",
                 "vae_kl_loss_write_key": "vae_kl_loss", "dtype_override": "fp32",
                 "scaling_factor": self.vae.scaling_factor, "sample_posterior": self.vae.sample_posterior,
-                "force_vae_encode": false, "frozen": true, "hf_hub_path": self.vae.hub_path,
+                "force_vae_encode": false, "frozen": true, "hf_hub_path": null,
             },
             "encoder": { "_target_": CHAIN, "module_dict": {
                 "enc_channels_to_last": turn("vae_latents", "vae_latents_bhwc", TO_LAST),

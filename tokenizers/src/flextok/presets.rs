@@ -39,7 +39,6 @@ fn released(encoder: usize, decoder: usize) -> FlexTokConfig {
     FlexTokConfig {
         vae: VaeConfig {
             architecture: autoencoder_kl::flextok(16),
-            hub_path: None,
             scaling_factor: Some(1.0),
             sample_posterior: false,
         },
