@@ -36,6 +36,8 @@ pub struct GenerateOptions {
     pub guidance_scale: Option<f32>,
     /// Overrides the model's own temperature.
     pub temperature: Option<f32>,
+    /// Tokens of each sample, for models of ordered tokens that end after any number of them; all where absent.
+    pub keep: Option<usize>,
 }
 
 /// A finished step, handed to the caller of [`Generator::generate`].
