@@ -2,8 +2,11 @@
 
     cargo bench --no-default-features --bench one_d_piece --no-run
     python benches/peers/compare.py target/release/deps/one_d_piece-* [--rounds 5] [--size s]
+    cargo bench --no-default-features --bench flextok --no-run
+    python benches/peers/compare.py --peer flextok target/release/deps/flextok-* [--rounds 3] [--tokens 256] [--steps 20]
 
-Each round starts both programs anew, so that first runs are cold. Prints medians over the rounds and their ratios.
+Each round starts both programs anew, so that first runs are cold. Prints medians over the rounds and their ratios. Of
+FlexTok both sides open the same checkpoint; of One-D-Piece PyTorch draws its weights.
 """
 
 import argparse
@@ -15,6 +18,15 @@ import sys
 import tempfile
 
 SIZES = {"s": "small", "b": "base", "l": "large"}
+# Name and the keys whose sum it is.
+LINES = {
+    "encode, warm, s": ["encode_warm_s"],
+    "decode, warm, s": ["decode_warm_s"],
+    "guided step, warm, s": ["velocity_warm_s"],
+    "VAE decode, warm, s": ["vae_decode_warm_s"],
+    "start and encode, s": ["build_s", "encode_cold_s"],
+    "first decode, s": ["decode_cold_s"],
+}
 
 
 def run(*command):
@@ -24,27 +36,35 @@ def run(*command):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program")
+    parser.add_argument("--peer", choices=["one_d_piece", "flextok"], default="one_d_piece")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--size", choices=SIZES, default="s")
+    parser.add_argument("--size", choices=SIZES, default="s", help="of One-D-Piece")
+    parser.add_argument("--steps", help="of FlexTok")
+    parser.add_argument("--tokens")
+    parser.add_argument("--repeat", help="warm runs in each round")
     options = parser.parse_args()
-    peer = pathlib.Path(__file__).with_name("one_d_piece.py")
+    is_flextok = options.peer == "flextok"
+    names = ["tokens", "repeat"] + ["steps"] * is_flextok
+    both = [word for name in names if getattr(options, name) for word in (f"--{name}", getattr(options, name))]
+    peer = [sys.executable, str(pathlib.Path(__file__).with_name(f"{options.peer}.py"))]
+    size = [] if is_flextok else ["--size", options.size]
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([options.program, "--size", options.size, "--save", folder], check=True)
+        model = ["--model", folder]
+        subprocess.run([options.program, *size, "--save", folder], check=True)
         for _ in range(options.rounds):
-            ours.append(run(options.program, "--size", options.size, "--model", folder))
-            theirs.append(run(sys.executable, str(peer), "--size", SIZES[options.size]))
-    weights = theirs[0]["weights_bytes"]
+            ours.append(run(options.program, *size, *model, *both))
+            theirs.append(run(*peer, *(model if is_flextok else ["--size", SIZES[options.size]]), *both))
     print(f"{'':24}{'tessera':>10}{'PyTorch':>10}{'ratio':>8}")
 
-    def line(name, key):
-        a, b = (statistics.median(key(one) for one in side) for side in (ours, theirs))
+    def line(name, value):
+        a, b = (statistics.median(value(one) for one in side) for side in (ours, theirs))
         print(f"{name:24}{a:10.3f}{b:10.3f}{a / b:8.2f}")
 
-    line("encode, warm, s", lambda one: one["encode_warm_s"])
-    line("decode, warm, s", lambda one: one["decode_warm_s"])
-    line("start and encode, s", lambda one: one["build_s"] + one["encode_cold_s"])
-    line("first decode, s", lambda one: one["decode_cold_s"])
+    for name, keys in LINES.items():
+        if all(key in side[0] for key in keys for side in (ours, theirs)):
+            line(name, lambda one: sum(one[key] for key in keys))
+    weights = theirs[0]["weights_bytes"]
     line("peak - weights, GB", lambda one: (one["peak_bytes"] - weights) / 1e9)
 
 

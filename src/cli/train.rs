@@ -101,11 +101,11 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     );
     if let Some(validation) = &summary.validation {
         let psnr: Vec<String> = validation.psnr.iter().map(|(tokens, psnr)| format!("{psnr:.2} at {tokens}")).collect();
-        text += &format!(
-            "validation PSNR in dB: {} tokens; {:.1} % of the codebook used\n",
-            psnr.join(", "),
-            100.0 * validation.usage
-        );
+        text += &format!("validation PSNR in dB: {} tokens", psnr.join(", "));
+        if validation.usage > 0.0 {
+            text += &format!("; {:.1} % of the codebook used", 100.0 * validation.usage);
+        }
+        text.push('\n');
     }
     for (key, reason) in &summary.skipped {
         text += &format!("skipped {key}: {reason}\n");
@@ -137,14 +137,18 @@ fn tell(event: &Event<'_>, bar: &ProgressBar, remaining: Duration, say: &impl Fn
         Event::Line(Line::Train(line)) => {
             let losses: Vec<String> = line.losses.iter().map(|(name, value)| format!("{name} {value:.5}")).collect();
             say(format!(
-                "step {:>6}  {}  |g| {:.3}  lr {:.2e}  codes {:.1} % (perplexity {:.0}, {} dead)  {:.1} images/s, {:.1} % waiting, {} left",
+                "step {:>6}  {}  |g| {:.3}  lr {:.2e}{}  {:.1} images/s, {:.1} % waiting, {} left",
                 line.step,
                 losses.join("  "),
                 line.gradient_norm,
                 line.learning_rate,
-                100.0 * line.usage,
-                line.perplexity,
-                line.dead_codes,
+                // Networks without codes use none.
+                if line.usage > 0.0 {
+                    let (percent, perplexity) = (100.0 * line.usage, line.perplexity);
+                    format!("  codes {percent:.1} % (perplexity {perplexity:.0}, {} dead)", line.dead_codes)
+                } else {
+                    String::new()
+                },
                 line.images_per_second,
                 100.0 * line.wait_share,
                 HumanDuration(remaining)
@@ -152,12 +156,8 @@ fn tell(event: &Event<'_>, bar: &ProgressBar, remaining: Duration, say: &impl Fn
         }
         Event::Line(Line::Validation(line)) => {
             let psnr: Vec<String> = line.psnr.iter().map(|(tokens, psnr)| format!("{tokens}: {psnr:.2}")).collect();
-            say(format!(
-                "step {:>6}  validation PSNR  {}  codes {:.1} %",
-                line.step,
-                psnr.join("  "),
-                100.0 * line.usage
-            ));
+            let codes = if line.usage > 0.0 { format!("  codes {:.1} %", 100.0 * line.usage) } else { String::new() };
+            say(format!("step {:>6}  validation PSNR  {}{codes}", line.step, psnr.join("  ")));
         }
         Event::Checkpoint(path) => say(format!("checkpoint {}", path.display())),
     }

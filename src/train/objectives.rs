@@ -1,6 +1,6 @@
 //! What several objectives check alike.
 
-use super::{Stage, TrainConfig, TrainError};
+use super::{Stage, Start, TrainConfig, TrainError};
 
 /// Refuses settings that only One-D-Piece has a use for.
 pub fn only_single(config: &TrainConfig, what: &str) -> Result<(), TrainError> {
@@ -10,6 +10,9 @@ pub fn only_single(config: &TrainConfig, what: &str) -> Result<(), TrainError> {
     };
     if config.loss.stage != Stage::Single {
         return refuse("loss.stage", "single", format!("{:?}", config.loss.stage).to_lowercase());
+    }
+    if config.model.start != Start::Released {
+        return refuse("model.start", "released", "narrow".to_owned());
     }
     if let Some(proxy) = &config.model.proxy {
         return refuse("model.proxy", "none", proxy.display().to_string());

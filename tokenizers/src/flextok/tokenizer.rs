@@ -27,6 +27,7 @@ pub struct FlexTok {
 
 /// Which latents of the autoencoder's posterior are encoded.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "made once for a call")]
 pub enum PosteriorChoice {
     /// Its mean.
     Mean,
