@@ -50,11 +50,12 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     let f32_only = [x.dtype(), weight.dtype()].iter().all(|&dtype| dtype == DType::F32)
         && bias.as_ref().is_none_or(|bias| bias.dtype() == DType::F32);
     let worth_it = rows >= FEWEST_ROWS && inputs > 0 && outputs > 0;
-    // Layers that train have a bias; the few without need no backward pass of their own.
-    let trains = device.is_autodiff() && bias.is_none();
-    if !f32_only || !worth_it || trains || !runs(Kernel::Linear, &device) {
+    if !f32_only || !worth_it || !runs(Kernel::Linear, &device) {
         return linear_reference(x, weight, bias);
     }
+    // A layer that trains without a bias takes the backward pass of one whose bias is zero and does not train.
+    let zero = || Tensor::zeros([outputs], &device);
+    let bias = if device.is_autodiff() { Some(bias.unwrap_or_else(zero)) } else { bias };
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
     Tensor::from_dispatch(match bias {
         Some(bias) => Dispatch::linear_kernel(x, weight, bias.into_dispatch()),
@@ -127,7 +128,7 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
     }
 
     fn linear_kernel_unbiased(_x: FloatTensor<Self>, _weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        unreachable!("on an autodiff device a layer without bias takes the reference")
+        unreachable!("on an autodiff device a layer without bias gets one of zeros")
     }
 
     fn linear_kernel_weight(_x: FloatTensor<Self>, _grad: FloatTensor<Self>) -> FloatTensor<Self> {
