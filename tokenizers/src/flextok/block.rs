@@ -34,10 +34,10 @@ pub struct FlexBlock {
 /// Kinds of tokens that have numbers of their own: patches and registers.
 const KINDS: usize = 2;
 
-/// Where a block's modulation comes from.
-pub(super) struct Conditioning<'a> {
-    /// `silu` of the time embedding, `[batch, dim]`.
-    pub time: &'a Tensor<2>,
+/// A block's modulation for a batch.
+pub(super) struct Conditioning {
+    /// What [`FlexBlock::modulation`] made of the time, `[batch, kinds * 6 * dim]`.
+    pub numbers: Tensor<2>,
     /// Patches, which stand before the registers.
     pub patches: usize,
 }
@@ -64,6 +64,11 @@ impl FlexBlock {
         })
     }
 
+    /// The modulation `[batch, kinds * 6 * dim]` for `silu` of time embeddings `[batch, dim]`; `None` for a block without.
+    pub(super) fn modulation(&self, time: Tensor<2>) -> Option<Tensor<2>> {
+        self.modulation.as_ref().map(|modulation| modulation.forward(time))
+    }
+
     /// `[batch, length, dim] -> [batch, length, dim]`; `log_weights [batch, length]` say how often each position counts as a
     /// key. Reports `norm1`, `q_normed`, `adaLN`, `attn_out` and `mlp_out` to
     /// `trace`.
@@ -72,16 +77,15 @@ impl FlexBlock {
         x: Tensor<3>,
         mask: AttentionMask,
         log_weights: Option<&Tensor<2>>,
-        conditioning: Option<&Conditioning>,
+        conditioning: Option<Conditioning>,
         trace: &mut Trace,
     ) -> Tensor<3> {
-        let Some((modulation, conditioning)) = self.modulation.as_ref().zip(conditioning) else {
+        let Some(Conditioning { numbers, patches: first }) = conditioning else {
             let attended = self.attention(norm(x.clone(), EPSILON), mask, log_weights, trace);
             let x = x + attended;
             let hidden = self.mlp(norm(x.clone(), EPSILON), trace);
             return x + hidden;
         };
-        let numbers = modulation.forward(conditioning.time.clone());
         trace.see("adaLN", || numbers.clone());
         let [batch, _] = numbers.dims();
         let [_, _, dim] = x.dims();
@@ -90,7 +94,6 @@ impl FlexBlock {
         let part = |part: usize| numbers.clone().slice([0..batch, 0..KINDS, part..part + 1]).squeeze_dim::<3>(2);
         let [gate_attention, gate_mlp] = [part(0), part(1)];
         let [shift_attention, scale_attention, shift_mlp, scale_mlp] = [part(2), part(3), part(4), part(5)];
-        let first = conditioning.patches;
 
         let attended = self.attention(
             modulated_norm(x.clone(), shift_attention, scale_attention, first, EPSILON),

@@ -41,6 +41,26 @@ pub struct Registers {
     pub log_weights: Option<Tensor<2>>,
 }
 
+/// What time does to the decoder: the numbers that shift, scale and gate its layers, a row for each time.
+#[derive(Debug, Clone)]
+pub struct Modulation {
+    /// Of each block, `[times, 2 * 6 * dim]`.
+    blocks: Vec<Tensor<2>>,
+    /// Of the head, `[times, 2 * dim]`.
+    head: Tensor<2>,
+}
+
+impl Modulation {
+    /// The time of one row, for `batch` items.
+    pub fn of_row(&self, row: usize, batch: usize) -> Self {
+        let pick = |numbers: &Tensor<2>| {
+            let [_, width] = numbers.dims();
+            numbers.clone().slice([row..row + 1, 0..width]).expand([batch, width])
+        };
+        Self { blocks: self.blocks.iter().map(pick).collect(), head: pick(&self.head) }
+    }
+}
+
 /// What one row of a batch is conditioned on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
@@ -153,27 +173,41 @@ impl FlexDecoder {
     /// The velocity `[batch, channels, h, w]` at noised latents of the same shape, one time in 0..=1 for each item, under
     /// [`FlexDecoder::registers`].
     ///
-    /// Reports `time_freq`, `time_emb`, `packed_in`, `block<i>` and the parts of block 0 to `trace`.
+    /// Reports what [`FlexDecoder::modulation`] and [`FlexDecoder::modulated_velocity`] report to `trace`.
     pub fn velocity(&self, x: Tensor<4>, registers: Registers, times: &[f32], trace: &mut Trace) -> Tensor<4> {
-        self.velocity_and_features(x, registers, times, None, trace).0
+        let modulation = self.modulation(times, &x.device(), trace);
+        self.modulated_velocity(x, registers, modulation, None, trace).0
     }
 
-    /// [`FlexDecoder::velocity`], and the patches `[batch, patches, dim]` as they leave block `layer`, where one is named.
-    pub fn velocity_and_features(
-        &self,
-        x: Tensor<4>,
-        registers: Registers,
-        times: &[f32],
-        layer: Option<usize>,
-        trace: &mut Trace,
-    ) -> (Tensor<4>, Option<Tensor<3>>) {
-        let [batch, ..] = x.dims();
-        let frequencies = sinusoids(times, self.frequencies, self.max_timestep, &x.device());
+    /// What each of the times in 0..=1 does to the decoder. Neither latents nor registers matter to it, so that a sampling can
+    /// ask for all of its times at once, which reads the weights once.
+    ///
+    /// Reports `time_freq` and `time_emb` to `trace`.
+    pub fn modulation(&self, times: &[f32], device: &Device, trace: &mut Trace) -> Modulation {
+        let frequencies = sinusoids(times, self.frequencies, self.max_timestep, device);
         trace.see("time_freq", || frequencies.clone());
         let time = self.time_out.forward(activation::silu(self.time_in.forward(frequencies)));
         trace.see("time_emb", || time.clone());
         let time = activation::silu(time);
+        Modulation {
+            blocks: self.blocks.iter().filter_map(|block| block.modulation(time.clone())).collect(),
+            head: self.head_modulation.forward(time),
+        }
+    }
 
+    /// [`FlexDecoder::velocity`] under a modulation of one row for each item; also the patches `[batch, patches, dim]` as they
+    /// leave block `layer`, where one is named.
+    ///
+    /// Reports `packed_in`, `block<i>` and the parts of block 0 to `trace`.
+    pub fn modulated_velocity(
+        &self,
+        x: Tensor<4>,
+        registers: Registers,
+        modulation: Modulation,
+        layer: Option<usize>,
+        trace: &mut Trace,
+    ) -> (Tensor<4>, Option<Tensor<3>>) {
+        let [batch, ..] = x.dims();
         let (patches, grid) = to_patches(x, self.patch);
         let patches = self.patch_proj.forward(patches) + positions(self.positions.val(), grid);
         let [_, count, dim] = patches.dims();
@@ -184,12 +218,12 @@ impl FlexDecoder {
             Tensor::cat(vec![patches, weights], 1)
         });
         trace.see("packed_in", || x.clone());
-        let conditioning = Conditioning { time: &time, patches: count };
         let mask = if self.is_causal { AttentionMask::Registers { patches: count } } else { AttentionMask::Full };
         let mut features = None;
-        for (index, block) in self.blocks.iter().enumerate() {
+        for (index, (block, numbers)) in self.blocks.iter().zip(modulation.blocks).enumerate() {
             let name = format!("block{index}");
-            x = block.forward(x, mask, log_weights.as_ref(), Some(&conditioning), &mut trace.at(&name));
+            let conditioning = Conditioning { numbers, patches: count };
+            x = block.forward(x, mask, log_weights.as_ref(), Some(conditioning), &mut trace.at(&name));
             trace.see(name, || x.clone());
             if layer == Some(index) {
                 features = Some(x.clone().slice([0..batch, 0..count]));
@@ -197,7 +231,7 @@ impl FlexDecoder {
         }
         let patches = x.slice([0..batch, 0..count]);
         // Here, unlike in the blocks, the shift comes first.
-        let numbers = self.head_modulation.forward(time).reshape([batch, 2, dim]);
+        let numbers = modulation.head.reshape([batch, 2, dim]);
         let part = |part: usize| numbers.clone().slice([0..batch, part..part + 1]);
         let patches = modulated_norm(patches, part(0), part(1), count, EPSILON);
         let patches = self.to_patches.forward(readout(patches, self.mup));

@@ -9,7 +9,7 @@ use rand_distr::{Distribution as _, StandardNormal};
 use tessera_layers::Trace;
 use tessera_shaders::{EulerStep, Projection, counts_keys, euler_step};
 
-use super::{Condition, FlexTokNetwork, Registers};
+use super::{Condition, FlexTokNetwork, Modulation, Registers};
 
 /// How strongly the condition is followed.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,10 +93,11 @@ pub fn sample_flow(
 ) -> Tensor<4> {
     let rows = Rows::new(network, codes, keep, sampling.guidance.is_active());
     let steps = sampling.steps.max(1);
+    let times: Vec<f32> = (0..steps).map(|index| (steps - index) as f32 / steps as f32).collect();
+    let modulation = network.decoder().modulation(&times, &noise.device(), &mut Trace::none());
     let (mut x, mut running) = (noise, None);
-    for index in 0..steps {
-        let t = (steps - index) as f32 / steps as f32;
-        let (cond, uncond) = rows.velocities(network, x.clone(), t);
+    for (index, t) in times.into_iter().enumerate() {
+        let (cond, uncond) = rows.velocities(network, x.clone(), |batch| modulation.of_row(index, batch));
         let step = EulerStep {
             dt: 1.0 / steps as f32,
             guidance: sampling.guidance.scale(index, t),
@@ -140,11 +141,16 @@ impl Rows {
         Self::Together { registers: decoder.registers(codes, &conditions, &mut Trace::none()), batch, guided }
     }
 
-    /// The conditional and, where there is guidance, the unconditional velocity at time `t`.
-    fn velocities(&self, network: &FlexTokNetwork, x: Tensor<4>, t: f32) -> (Tensor<4>, Option<Tensor<4>>) {
+    /// The conditional and, where there is guidance, the unconditional velocity, with the modulation of so many rows.
+    fn velocities(
+        &self,
+        network: &FlexTokNetwork,
+        x: Tensor<4>,
+        modulation: impl Fn(usize) -> Modulation,
+    ) -> (Tensor<4>, Option<Tensor<4>>) {
         let velocity = |x: Tensor<4>, registers: &Registers| {
-            let times = vec![t; x.dims()[0]];
-            network.decoder().velocity(x, registers.clone(), &times, &mut Trace::none())
+            let modulation = modulation(x.dims()[0]);
+            network.decoder().modulated_velocity(x, registers.clone(), modulation, None, &mut Trace::none()).0
         };
         match self {
             Self::Apart { conditional, unconditional } => {

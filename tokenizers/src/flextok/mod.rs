@@ -59,7 +59,7 @@ pub use alignment::AlignmentHead;
 pub use block::FlexBlock;
 pub use checkpoint::{config_in, listing, load, metadata, random, resolve_vae, save};
 pub use config::{FlexTokConfig, KeepSampling, MupReadout, NoiseConfig, SamplingConfig, TrunkConfig, VaeConfig};
-pub use decoder::{Condition, FlexDecoder, Registers};
+pub use decoder::{Condition, FlexDecoder, Modulation, Registers};
 pub use encoder::FlexEncoder;
 pub use flow::{FlowSampling, FlowStep, Guidance, flow_noise, sample_flow};
 pub use model::FlexTokNetwork;

@@ -158,8 +158,9 @@ pub fn flow_loss(
 
     let decoder = network.decoder();
     let conditioned = decoder.registers(codes, &conditions, &mut Trace::none());
+    let modulation = decoder.modulation(&sigmas, &device, &mut Trace::none());
     let (velocity, features) =
-        decoder.velocity_and_features(noised.clone(), conditioned, &sigmas, layer, &mut Trace::none());
+        decoder.modulated_velocity(noised.clone(), conditioned, modulation, layer, &mut Trace::none());
     let loss = (velocity.clone() - (noise - latents)).square().mean();
     FlowLoss { loss, noised, velocity, ids, registers: registers.detach(), features }
 }
