@@ -114,6 +114,7 @@ pub fn sample_flow(
 }
 
 /// What the decoder reads beside the latents, which is the same in every step.
+#[allow(clippy::large_enum_variant, reason = "made once for a sampling")]
 enum Rows {
     /// Conditional rows, and unconditional ones behind them where there is guidance.
     Together { registers: Registers, batch: usize, guided: bool },
