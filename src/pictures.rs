@@ -30,7 +30,7 @@ pub const LEAST_SIDE: u32 = 8;
 /// The side of the square that a tokenizer works on.
 pub fn model_side(info: &TokenizerInfo) -> u32 {
     let side = match info.image_size {
-        Some([_, width]) => width,
+        Some([height, width]) => height.min(width),
         None => FREE_SIDE.next_multiple_of(info.patch.max(1)),
     };
     u32::try_from(side).unwrap_or(u32::MAX)

@@ -56,6 +56,8 @@ pub(crate) fn decode_squares(
     }
     let mut options = options.clone();
     let first_item = options.flow.first_item;
+    let pixels = usize::try_from(side).unwrap_or(usize::MAX);
+    options.size = options.size.or(Some([pixels, pixels]));
     let mut squares = Vec::with_capacity(items);
     while squares.len() < items {
         let start = squares.len();

@@ -165,3 +165,39 @@ fn a_tile_without_tokens_is_grey_and_those_after_it_are_not() {
         assert_eq!(holed.pixel(x, 8), whole.pixel(x, 8));
     }
 }
+
+#[test]
+fn a_flextok_encodes_decodes_and_samples_by_seed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let image = picture(folder.path(), "picture.png", 50, 40);
+    let model = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/flextok/tiny_rect_f4");
+    for tile in [&[][..], &["--tile"][..]] {
+        let tokens = at("picture.tsr");
+        printed(tessera().arg("encode").arg(&image).arg("-o").arg(&tokens).arg("--model").arg(&model).args(tile));
+        let decode = |name: &str, seed: &str| {
+            let mut command = tessera();
+            command.arg("decode").arg(&tokens).arg("-o").arg(at(name)).arg("--model").arg(&model);
+            printed(command.args([
+                "--keep",
+                "3",
+                "--steps",
+                "2",
+                "--guidance",
+                "2+t",
+                "--apg",
+                "0.1,0,5",
+                "--seed",
+                seed,
+            ]));
+            std::fs::read(at(name)).unwrap()
+        };
+        let first = decode("a.png", "1");
+        assert_eq!(first, decode("b.png", "1"), "same seed, same bytes");
+        assert_ne!(first, decode("c.png", "2"));
+        let decoded = load_picture(at("a.png"), &Default::default()).unwrap();
+        // The largest square that the model takes, or the picture's own size in tiles of it.
+        let expected = if tile.is_empty() { (32, 32) } else { (50, 40) };
+        assert_eq!((decoded.width(), decoded.height()), expected);
+    }
+}

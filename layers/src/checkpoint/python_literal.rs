@@ -245,6 +245,22 @@ mod tests {
     }
 
     #[test]
+    fn no_cut_and_no_changed_byte_does_more_than_fail() {
+        let text = r#"{'a': [1, -2.5e3, (True, None)], 'b\x41': {"c": 'd\n'}, 'é': []}"#;
+        assert!(parse_python_literal(text).is_ok());
+        for (end, _) in text.char_indices() {
+            assert!(parse_python_literal(&text[..end]).is_err(), "cut at {end}");
+        }
+        for at in 0..text.len() {
+            for byte in 0..=255 {
+                let mut bytes = text.as_bytes().to_vec();
+                bytes[at] = byte;
+                let _ = parse_python_literal(&String::from_utf8_lossy(&bytes));
+            }
+        }
+    }
+
+    #[test]
     fn nothing_but_literals_is_read() {
         let deep = "[".repeat(100);
         for text in [
