@@ -17,6 +17,7 @@ pub struct AutoencoderKlObjective {
     specs: Vec<ParamSpec>,
     side: usize,
     kl_weight: f64,
+    colour_weight: f64,
 }
 
 impl AutoencoderKlObjective {
@@ -49,7 +50,8 @@ impl AutoencoderKlObjective {
             Some(from) => autoencoder_kl::load(&architecture, &open_weights(from)?, device)?,
             None => autoencoder_kl::random(&architecture, config.run.seed, device)?,
         };
-        Ok((Self { config: architecture, specs, side, kl_weight: config.loss.kl_weight }, network))
+        let (kl_weight, colour_weight) = (config.loss.kl_weight, config.loss.colour_weight);
+        Ok((Self { config: architecture, specs, side, kl_weight, colour_weight }, network))
     }
 
     fn posterior(network: &AutoencoderKl, images: Tensor<4>) -> Posterior {
@@ -59,6 +61,16 @@ impl AutoencoderKlObjective {
     fn picture(network: &AutoencoderKl, latents: Tensor<4>) -> Tensor<4> {
         network.decode(latents, &mut Trace::none()).mul_scalar(0.5).add_scalar(0.5)
     }
+}
+
+/// Mean square of Co and Cg of differences `[batch, 3, height, width]`.
+fn colour_error(difference: Tensor<4>) -> Tensor<1> {
+    let [batch, _, height, width] = difference.dims();
+    let plane = |channel: usize| difference.clone().slice([0..batch, channel..channel + 1, 0..height, 0..width]);
+    let [red, green, blue] = [0, 1, 2].map(plane);
+    let co = (red.clone() - blue.clone()).mul_scalar(0.5);
+    let cg = green.mul_scalar(0.5) - (red + blue).mul_scalar(0.25);
+    (co.square() + cg.square()).mean()
 }
 
 impl Objective for AutoencoderKlObjective {
@@ -98,10 +110,15 @@ impl Objective for AutoencoderKlObjective {
         let image = Self::picture(network, posterior.sample(noise));
         let [_, channels, height, width] = posterior.mean.dims();
         let kl = posterior.kl().mean().div_scalar((channels * height * width) as f64);
+        let difference = image.clone() - images;
+        let mut others = vec![("kl", self.kl_weight, kl)];
+        if self.colour_weight > 0.0 {
+            others.push(("colour", self.colour_weight, colour_error(difference.clone())));
+        }
         Ok(Losses {
-            reconstruction: (image.clone() - images).square().mean(),
+            reconstruction: difference.square().mean(),
             quantizer: None,
-            others: vec![("kl", self.kl_weight, kl)],
+            others,
             indices: None,
             latents: None,
             image: Some(image),

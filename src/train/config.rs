@@ -122,10 +122,11 @@ impl TrainConfig {
                 return invalid(key, format!("a number from 1 to {most}"), value.to_string());
             }
         }
-        let weights: [(&'static str, f64); 12] = [
+        let weights: [(&'static str, f64); 13] = [
             ("loss.reconstruction_weight", loss.reconstruction_weight),
             ("loss.quantizer_weight", loss.quantizer_weight),
             ("loss.kl_weight", loss.kl_weight),
+            ("loss.colour_weight", loss.colour_weight),
             ("loss.alignment_weight", loss.alignment_weight),
             ("loss.perceptual_weight", loss.perceptual_weight),
             ("loss.adversarial_weight", loss.adversarial_weight),

@@ -111,6 +111,10 @@ pub struct LossConfig {
     /// Weight of an autoencoder's divergence from the standard normal, in nats for each value of the latents.
     #[arg(long, value_name = "X")]
     pub kl_weight: f64,
+    /// Weight of an autoencoder's squared error of colour differences (Co and Cg of YCoCg), on top of that of pixels: colours that
+    /// vary little over the pictures are learnt late without it.
+    #[arg(long, value_name = "X")]
+    pub colour_weight: f64,
     /// Weight of the alignment of a flow decoder's features with EfficientNet-Lite0's (REPA).
     #[arg(long, value_name = "X")]
     pub alignment_weight: f64,
@@ -159,6 +163,7 @@ impl Default for LossConfig {
             reconstruction_weight: 1.0,
             quantizer_weight: 1.0,
             kl_weight: 1e-3,
+            colour_weight: 0.0,
             alignment_weight: 0.0,
             alignment_layer: 0,
             perceptual_weight: 0.0,
