@@ -7,7 +7,8 @@ use serde_json::json;
 use tessera_generators::flextok_ar::{FlexTokAr, FlexTokArConfig, GuidanceForm, random};
 use tessera_generators::{Condition, GenerateOptions, Generator as _, GeneratorError};
 use tessera_layers::Trace;
-use tessera_tokenizers::flextok::FlexTokConfig;
+use tessera_tokenizers::flextok::{FlexTokConfig, LatentConfig};
+use tessera_tokenizers::patch_dct::PatchDctConfig;
 use tessera_tokenizers::{DecodeOptions, ModelConfig, Tokens};
 
 const CODES: usize = 24;
@@ -95,7 +96,8 @@ fn a_flextok_decodes_what_was_generated() {
     for trunk in [&mut config.encoder, &mut config.decoder] {
         (trunk.dim, trunk.depth, trunk.max_sizes) = (64, 1, [1, 1]);
     }
-    config.vae.architecture.block_out_channels = vec![32, 32, 32, 32];
+    let dct = PatchDctConfig { patch: 8, luma: 12, chroma: 2 };
+    config.vae.architecture = LatentConfig::PatchDct(dct);
     (config.registers, config.levels) = (TOKENS, vec![4, 3, 2]);
     let tokenizer = ModelConfig::FlexTok(config).random(0, &Device::flex()).unwrap();
     let tokens = generate(&Condition::Classes(vec![2]), |options| options.keep = Some(4)).unwrap();

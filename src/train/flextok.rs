@@ -17,7 +17,7 @@ use tessera_tokenizers::flextok::{
 
 use super::architecture::open_weights;
 use super::objective::{Losses, Objective};
-use super::parameters::{Parameters, read_named};
+use super::parameters::{Named, Parameters, read_named};
 use super::{TrainConfig, TrainError};
 
 /// Flow matching with nested dropout, and alignment with a teacher's features where its weight is not zero.
@@ -127,12 +127,15 @@ fn with_weights(
 ) -> Result<FlexTokTraining, TrainError> {
     let plain = device.clone().without_autodiff();
     let (model, parts) = (&config.model, Parameters::new(specs));
+    let frozen = specs.iter().any(|spec| spec.name.starts_with(FROZEN));
     let mut values = match (&model.from, &model.vae) {
+        // A fixed transform makes the latents.
+        (None, None) if !frozen => Named::new(),
         (Some(from), None) => {
             let wanted: Vec<ParamSpec> = specs.iter().filter(|spec| !spec.name.starts_with(HELPERS)).cloned().collect();
             read_named(&open_weights(from)?, &wanted, |_| true, &plain)?
         }
-        (None, Some(vae)) => {
+        (None, Some(vae)) if frozen => {
             const PREFIX: &str = "vae.vae.";
             let unprefixed = |spec: &ParamSpec| {
                 spec.name.strip_prefix(PREFIX).map(|name| ParamSpec { name: name.to_owned(), ..spec.clone() })
@@ -144,8 +147,11 @@ fn with_weights(
         _ => {
             return Err(TrainError::Invalid {
                 key: "model.vae",
-                expected: "the trained autoencoder (--vae), or a whole FlexTok (--from), one of the two".to_owned(),
-                found: if model.vae.is_some() { "both" } else { "neither" }.to_owned(),
+                expected:
+                    "the trained autoencoder (--vae) or a whole FlexTok (--from), one of the two, and no --vae for an \
+                           architecture whose latents are a fixed transform"
+                        .to_owned(),
+                found: if model.vae.is_some() { "--vae" } else { "neither" }.to_owned(),
             });
         }
     };
@@ -228,8 +234,8 @@ impl Objective for FlexTokObjective {
 
     fn reconstruct(&self, network: &FlexTokTraining, code: &Tensor<2, Int>, keep: usize) -> Option<Tensor<4>> {
         let ([batch, _], device) = (code.dims(), code.device());
-        let cells = self.side / self.config.vae.architecture.downsampling();
-        let shape = [batch, self.config.vae.architecture.latent_channels, cells, cells];
+        let cells = self.side / self.config.vae.architecture.cell();
+        let shape = [batch, self.config.vae.architecture.channels(), cells, cells];
         let usual = &self.config.sampling;
         let sampling = FlowSampling {
             steps: VALIDATION_STEPS.min(usual.steps),

@@ -40,6 +40,7 @@ mod load_error;
 pub mod maskgit_vqgan;
 mod model_config;
 pub mod one_d_piece;
+pub mod patch_dct;
 mod pretrained;
 pub mod quantizers;
 mod tensors;

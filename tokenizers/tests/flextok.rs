@@ -323,6 +323,24 @@ fn a_mup_readout_multiplies_its_input() {
 }
 
 #[test]
+fn a_fixed_transform_may_stand_for_the_autoencoder() {
+    let mut document = document();
+    document["vae"]["architecture"] = json!({ "_class_name": "PatchDct", "patch": 4, "luma": 2, "chroma": 1 });
+    document["vae"]["scaling_factor"] = json!(null);
+    let config = FlexTokConfig::from_value(&document).unwrap();
+    assert_eq!(FlexTokConfig::from_value(&config.to_value()).unwrap(), config);
+    let specs = flextok::listing(&config).unwrap();
+    assert!(specs.iter().all(|spec| !spec.name.starts_with("vae.")), "nothing to train, nothing to store");
+    let model = flextok::random(&config, 1, &Device::flex()).unwrap();
+    assert_eq!(model.config().image_size(), [32, 40]);
+    let tokens = encode(&model, 2);
+    assert_eq!(decode(&model, &tokens, &options(Some(2), 0)).len(), 2 * 3 * 32 * 40);
+    document["vae"]["architecture"]["luma"] = json!(3);
+    let error = FlexTokConfig::from_value(&document).unwrap_err().to_string();
+    assert!(error.contains("latent_channels"), "{error}");
+}
+
+#[test]
 fn a_random_model_starts_and_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let config = ModelConfig::from_value(&document()).unwrap();

@@ -18,7 +18,7 @@ pub(super) fn run(
     noise: &Tensor<4>,
     values: &mut Values,
 ) -> Result<(), CaseError> {
-    let cell = model.config().vae.architecture.downsampling();
+    let cell = model.config().vae.architecture.cell();
     let [_, _, h, w] = noise.dims();
     let options = |steps: usize| {
         let mut options = DecodeOptions::default();

@@ -21,6 +21,12 @@ impl Posterior {
         Self { mean, logvar }
     }
 
+    /// Latents `[batch, c, h, w]` that are known exactly: a deviation of next to nothing.
+    pub fn certain(mean: Tensor<4>) -> Self {
+        let logvar = mean.zeros_like().sub_scalar(30.0);
+        Self { mean, logvar }
+    }
+
     /// Standard deviations `[batch, c, h, w]`.
     pub fn std(&self) -> Tensor<4> {
         self.logvar.clone().mul_scalar(0.5).exp()

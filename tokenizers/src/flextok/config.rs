@@ -7,6 +7,7 @@ use super::section::Section;
 use super::targets::{self, CHAIN, DECODER, ENCODER, FLEXTOK, FSQ, Module, NOISE, PIPELINE, VAE};
 use crate::ConfigError;
 use crate::autoencoder_kl::{self, AutoencoderKlConfig};
+use crate::patch_dct::PatchDctConfig;
 
 /// What is read of a released configuration. Everything else in one is wiring, which is the same in all of them and checked.
 ///
@@ -43,12 +44,55 @@ pub struct FlexTokConfig {
 /// The autoencoder of a FlexTok.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VaeConfig {
-    /// Its network.
-    pub architecture: AutoencoderKlConfig,
+    /// How it makes latents.
+    pub architecture: LatentConfig,
     /// What latents are multiplied by; the architecture's own factor where this is absent or zero.
     pub scaling_factor: Option<f64>,
     /// Whether encoding draws from the posterior instead of taking its mean.
     pub sample_posterior: bool,
+}
+
+/// How latents are made of pixels.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "a program holds one or two")]
+pub enum LatentConfig {
+    /// By a trained autoencoder: every release.
+    AutoencoderKl(AutoencoderKlConfig),
+    /// By a fixed transform, for small models.
+    PatchDct(PatchDctConfig),
+}
+
+impl LatentConfig {
+    /// Channels of the latents.
+    pub fn channels(&self) -> usize {
+        match self {
+            Self::AutoencoderKl(config) => config.latent_channels,
+            Self::PatchDct(config) => config.channels(),
+        }
+    }
+
+    /// Pixels along one side of a latent cell.
+    pub fn cell(&self) -> usize {
+        match self {
+            Self::AutoencoderKl(config) => config.downsampling(),
+            Self::PatchDct(config) => config.patch,
+        }
+    }
+
+    fn from_value(document: &Value) -> Result<Self, ConfigError> {
+        match PatchDctConfig::recognises(document) {
+            true => PatchDctConfig::from_value(document).map(Self::PatchDct),
+            false => AutoencoderKlConfig::from_value(document).map(Self::AutoencoderKl),
+        }
+    }
+
+    pub(super) fn to_value(&self) -> Value {
+        match self {
+            Self::AutoencoderKl(config) => config.to_value(),
+            Self::PatchDct(config) => config.to_value(),
+        }
+    }
 }
 
 impl VaeConfig {
@@ -58,9 +102,13 @@ impl VaeConfig {
     /// [`ConfigError`] if neither configuration says.
     pub fn scale(&self) -> Result<f64, ConfigError> {
         let given = self.scaling_factor.filter(|factor| *factor != 0.0);
-        given.or(self.architecture.scaling_factor).filter(|factor| *factor > 0.0 && factor.is_finite()).ok_or_else(
-            || ConfigError::invalid("vae.scaling_factor", "a positive number, here or in the VAE's own config", "none"),
-        )
+        let own = match &self.architecture {
+            LatentConfig::AutoencoderKl(config) => config.scaling_factor,
+            LatentConfig::PatchDct(_) => Some(1.0),
+        };
+        given.or(own).filter(|factor| *factor > 0.0 && factor.is_finite()).ok_or_else(|| {
+            ConfigError::invalid("vae.scaling_factor", "a positive number, here or in the VAE's own config", "none")
+        })
     }
 }
 
@@ -206,7 +254,7 @@ impl FlexTokConfig {
 
     /// Sides of the largest picture, height and width in pixels.
     pub fn image_size(&self) -> [usize; 2] {
-        let cell = self.vae.architecture.downsampling();
+        let cell = self.vae.architecture.cell();
         let [rows, columns] = self.encoder.max_sizes;
         let [height, width] = self.encoder.patch;
         [rows * height * cell, columns * width * cell]
@@ -214,7 +262,7 @@ impl FlexTokConfig {
 
     /// Pixels that both sides of a picture must be a multiple of, height and width.
     pub fn pixels_of_patch(&self) -> [usize; 2] {
-        let cell = self.vae.architecture.downsampling();
+        let cell = self.vae.architecture.cell();
         self.encoder.patch.map(|side| side * cell)
     }
 
@@ -244,10 +292,13 @@ fn vae(section: &Section, channels: usize) -> Result<VaeConfig, ConfigError> {
     section.target(VAE)?;
     section.only("force_vae_encode", &json!(false))?;
     let architecture = match section.get("architecture") {
-        Some(document) => AutoencoderKlConfig::from_value(document)?,
-        None => autoencoder_kl::flextok(section.count_or("latent_channels", MOST_WIDTH, channels)?),
+        Some(document) => LatentConfig::from_value(document)?,
+        None => {
+            let channels = section.count_or("latent_channels", MOST_WIDTH, channels)?;
+            LatentConfig::AutoencoderKl(autoencoder_kl::flextok(channels))
+        }
     };
-    section.agree("latent_channels", architecture.latent_channels, channels, "the encoder")?;
+    section.agree("latent_channels", architecture.channels(), channels, "the encoder")?;
     let vae = VaeConfig {
         architecture,
         scaling_factor: section.number("scaling_factor")?,

@@ -75,7 +75,7 @@ impl FlexDecoder {
     pub fn new(params: &Params, config: &FlexTokConfig) -> ParamResult<Self> {
         let trunk = &config.decoder;
         let (dim, [rows, columns], [height, width]) = (trunk.dim, trunk.max_sizes, trunk.patch);
-        let patch_dim = height * width * config.vae.architecture.latent_channels;
+        let patch_dim = height * width * config.vae.architecture.channels();
         let init = Init::SinCosGrid { height: rows, width: columns };
         let (blocks, time) = (params.at("dec_transformer.blocks"), params.at("dec_time_embedder.mlp"));
         let learned = Init::Normal(0.02);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::config::{FlexTokConfig, MupReadout, SamplingConfig, TrunkConfig};
+use super::config::{FlexTokConfig, LatentConfig, MupReadout, SamplingConfig, TrunkConfig};
 use super::targets::{CHAIN, DECODER, ENCODER, FLEXTOK, FSQ, Module, NOISE, PIPELINE, TO_FIRST, TO_LAST, VAE};
 use crate::autoencoder_kl;
 
@@ -10,7 +10,7 @@ impl FlexTokConfig {
     /// The configuration as a released file writes it.
     pub fn to_value(&self) -> Value {
         let (encoder, decoder) = (&self.encoder, &self.decoder);
-        let channels = self.vae.architecture.latent_channels;
+        let channels = self.vae.architecture.channels();
         let positions = |trunk: &TrunkConfig, read: &str, write: &str| {
             json!({
                 "_target_": class(&ENCODER, "enc_posemb_module"), "read_key": read, "write_key": write, "dim": trunk.dim,
@@ -149,7 +149,7 @@ impl FlexTokConfig {
                 "out_channels": channels,
             },
         });
-        if self.vae.architecture != autoencoder_kl::flextok(channels) {
+        if self.vae.architecture != LatentConfig::AutoencoderKl(autoencoder_kl::flextok(channels)) {
             document["vae"]["architecture"] = self.vae.architecture.to_value();
         }
         if self.sampling != SamplingConfig::default() {

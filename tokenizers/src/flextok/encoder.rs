@@ -30,7 +30,7 @@ impl FlexEncoder {
         let trunk = &config.encoder;
         let [rows, columns] = trunk.max_sizes;
         let [height, width] = trunk.patch;
-        let patch_dim = height * width * config.vae.architecture.latent_channels;
+        let patch_dim = height * width * config.vae.architecture.channels();
         let init = Init::SinCosGrid { height: rows, width: columns };
         let blocks = params.at("enc_transformer.blocks");
         Ok(Self {

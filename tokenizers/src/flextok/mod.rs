@@ -19,7 +19,8 @@
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
-//! use tessera_tokenizers::flextok::{FlexTokConfig, Guidance, random};
+//! use tessera_tokenizers::flextok::{FlexTokConfig, Guidance, LatentConfig, random};
+//! use tessera_tokenizers::patch_dct::PatchDctConfig;
 //! use tessera_tokenizers::{DecodeOptions, Input, Tokenizer as _};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -27,7 +28,7 @@
 //! for trunk in [&mut config.encoder, &mut config.decoder] {
 //!     (trunk.dim, trunk.depth, trunk.max_sizes) = (64, 1, [2, 2]); // small, to run in a moment
 //! }
-//! config.vae.architecture.block_out_channels = vec![32, 32, 32, 32];
+//! config.vae.architecture = LatentConfig::PatchDct(PatchDctConfig { patch: 8, luma: 12, chroma: 2 });
 //! let tokenizer = random(&config, 0, &Device::flex())?; // or `tessera_tokenizers::from_pretrained(path, &device)?`
 //!
 //! let tokens = tokenizer.encode(&Input::Images(Tensor::zeros([1, 3, 32, 32], &Device::flex())))?;
@@ -58,7 +59,9 @@ pub mod train;
 pub use alignment::AlignmentHead;
 pub use block::FlexBlock;
 pub use checkpoint::{config_in, listing, load, metadata, random, resolve_vae, save};
-pub use config::{FlexTokConfig, KeepSampling, MupReadout, NoiseConfig, SamplingConfig, TrunkConfig, VaeConfig};
+pub use config::{
+    FlexTokConfig, KeepSampling, LatentConfig, MupReadout, NoiseConfig, SamplingConfig, TrunkConfig, VaeConfig,
+};
 pub use decoder::{Condition, FlexDecoder, Modulation, Registers};
 pub use encoder::FlexEncoder;
 pub use flow::{FlowSampling, FlowStep, Guidance, flow_noise, sample_flow};

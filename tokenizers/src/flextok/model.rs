@@ -4,20 +4,35 @@ use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 use tessera_layers::{Params, Trace};
 
-use super::{FlexDecoder, FlexEncoder, FlexTokConfig};
+use super::{FlexDecoder, FlexEncoder, FlexTokConfig, LatentConfig};
 use crate::LoadError;
 use crate::autoencoder_kl::{AutoencoderKl, Posterior};
+use crate::patch_dct::PatchDctConfig;
 use crate::quantizers::FiniteScalarQuantizer;
 
 /// Autoencoder, encoder, quantizer and flow decoder.
 #[derive(Module, Debug)]
 pub struct FlexTokNetwork {
-    vae: AutoencoderKl,
+    latents: LatentNetwork,
     encoder: FlexEncoder,
     decoder: FlexDecoder,
     #[module(skip)]
     quantizer: FiniteScalarQuantizer,
     scale: f64,
+}
+
+/// What stands between pixels and latents.
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one for a network")]
+enum LatentNetwork {
+    AutoencoderKl(AutoencoderKl),
+    PatchDct(FixedTransform),
+}
+
+#[derive(Module, Debug)]
+struct FixedTransform {
+    #[module(skip)]
+    config: PatchDctConfig,
 }
 
 impl FlexTokNetwork {
@@ -26,8 +41,14 @@ impl FlexTokNetwork {
     /// # Errors
     /// [`LoadError`] if the configuration does not fit together, or an error of the source of the parameters.
     pub fn new(params: &Params, config: &FlexTokConfig) -> Result<Self, LoadError> {
+        let latents = match &config.vae.architecture {
+            LatentConfig::AutoencoderKl(sizes) => {
+                LatentNetwork::AutoencoderKl(AutoencoderKl::new(&params.at("vae.vae"), sizes)?)
+            }
+            LatentConfig::PatchDct(config) => LatentNetwork::PatchDct(FixedTransform { config: config.clone() }),
+        };
         Ok(Self {
-            vae: AutoencoderKl::new(&params.at("vae.vae"), &config.vae.architecture)?,
+            latents,
             encoder: FlexEncoder::new(&params.at("encoder.module_dict"), config)?,
             decoder: FlexDecoder::new(&params.at("decoder.module_dict"), config)?,
             quantizer: FiniteScalarQuantizer::new(&config.levels),
@@ -38,7 +59,10 @@ impl FlexTokNetwork {
     /// What the autoencoder says of a picture `[batch, 3, height, width]` in -1..=1: mean and variance of its latents
     /// `[batch, channels, h, w]`, not scaled.
     pub fn posterior(&self, image: Tensor<4>, trace: &mut Trace) -> Posterior {
-        Posterior::new(self.vae.moments(image, trace))
+        match &self.latents {
+            LatentNetwork::AutoencoderKl(vae) => Posterior::new(vae.moments(image, trace)),
+            LatentNetwork::PatchDct(transform) => Posterior::certain(transform.config.encode(image)),
+        }
     }
 
     /// Latents of the autoencoder as encoder and decoder see them.
@@ -58,7 +82,11 @@ impl FlexTokNetwork {
 
     /// Scaled latents `[batch, channels, h, w]` to a picture `[batch, 3, height, width]` around -1..=1, not clamped.
     pub fn picture(&self, latents: Tensor<4>, trace: &mut Trace) -> Tensor<4> {
-        self.vae.decode(latents.div_scalar(self.scale), trace)
+        let latents = latents.div_scalar(self.scale);
+        match &self.latents {
+            LatentNetwork::AutoencoderKl(vae) => vae.decode(latents, trace),
+            LatentNetwork::PatchDct(transform) => transform.config.decode(latents),
+        }
     }
 
     /// The quantizer.

@@ -3,7 +3,7 @@
 //! Sources: arXiv 2502.13967, and a listing of the released d18 configuration; see the numbers that a checkpoint must say
 //! itself below.
 
-use super::config::{FlexTokConfig, KeepSampling, NoiseConfig, SamplingConfig, TrunkConfig, VaeConfig};
+use super::config::{FlexTokConfig, KeepSampling, LatentConfig, NoiseConfig, SamplingConfig, TrunkConfig, VaeConfig};
 use crate::autoencoder_kl;
 
 /// Names that [`FlexTokConfig::preset`] knows.
@@ -38,7 +38,7 @@ fn released(encoder: usize, decoder: usize) -> FlexTokConfig {
     };
     FlexTokConfig {
         vae: VaeConfig {
-            architecture: autoencoder_kl::flextok(16),
+            architecture: LatentConfig::AutoencoderKl(autoencoder_kl::flextok(16)),
             scaling_factor: Some(1.0),
             sample_posterior: false,
         },

@@ -103,7 +103,7 @@ impl FlexTok {
         }
         let image = images.to_device(&self.device).mul_scalar(2.0).sub_scalar(1.0);
         let posterior = self.network.posterior(image, &mut Trace::none());
-        let shape = [batch, self.config.vae.architecture.latent_channels, h, w];
+        let shape = [batch, self.config.vae.architecture.channels(), h, w];
         let latents = match choice {
             PosteriorChoice::Mean => posterior.mean,
             PosteriorChoice::Seed(seed) => {
@@ -149,7 +149,7 @@ impl FlexTok {
         let keep = self.lengths(tokens, options)?;
         let sampling = self.sampling(options)?;
         let [h, w] = self.latent_size(options.size.unwrap_or(self.config.image_size()))?;
-        let shape = [tokens.batch(), self.config.vae.architecture.latent_channels, h, w];
+        let shape = [tokens.batch(), self.config.vae.architecture.channels(), h, w];
         let noise = match noise {
             Some(noise) if noise.dims() == shape => noise.to_device(&self.device),
             Some(noise) => {
@@ -176,7 +176,7 @@ impl FlexTok {
     }
 
     fn latent_size(&self, [height, width]: [usize; 2]) -> Result<[usize; 2], TokenizerError> {
-        let (cell, [most_height, most_width]) = (self.config.vae.architecture.downsampling(), self.config.image_size());
+        let (cell, [most_height, most_width]) = (self.config.vae.architecture.cell(), self.config.image_size());
         let [rows, columns] = self.config.pixels_of_patch();
         let fits = |side: usize, patch: usize, most: usize| side > 0 && side <= most && side.is_multiple_of(patch);
         if fits(height, rows, most_height) && fits(width, columns, most_width) {

@@ -1,0 +1,156 @@
+//! Latents without a trained autoencoder: the low spatial frequencies of small patches of a picture.
+//!
+//! A fixed orthonormal transform: the three colours of a pixel to brightness and two colour differences, each plane of a patch
+//! to its two-dimensional DCT-II, of which the lowest coefficients are kept. What is kept comes back exactly; there is nothing to
+//! train and next to nothing to compute. For small models, in the place of an
+//! [`AutoencoderKl`](crate::autoencoder_kl::AutoencoderKl); no release uses it.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tessera_shaders::{PatchOrder, patchify, unpatchify};
+
+use crate::ConfigError;
+
+const CLASS: &str = "PatchDct";
+
+/// Which coefficients are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatchDctConfig {
+    /// Side of a patch in pixels.
+    pub patch: usize,
+    /// Coefficients of the brightness, lowest frequencies first.
+    pub luma: usize,
+    /// Coefficients of each of the two colour differences.
+    pub chroma: usize,
+}
+
+impl PatchDctConfig {
+    /// Whether a document says that it describes this transform.
+    pub fn recognises(document: &Value) -> bool {
+        document.get("_class_name").and_then(Value::as_str) == Some(CLASS)
+    }
+
+    /// Reads `{"_class_name": "PatchDct", "patch": ..., "luma": ..., "chroma": ...}`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming what is missing or does not fit.
+    pub fn from_value(document: &Value) -> Result<Self, ConfigError> {
+        let mut keys = document.clone();
+        if let Value::Object(keys) = &mut keys {
+            keys.remove("_class_name");
+        }
+        let config: Self = serde_json::from_value(keys)
+            .map_err(|error| ConfigError::invalid("vae.architecture", "patch, luma and chroma", error.to_string()))?;
+        if !(1..=64).contains(&config.patch) {
+            return Err(ConfigError::invalid("patch", "a number from 1 to 64", config.patch.to_string()));
+        }
+        let most = config.patch * config.patch;
+        for (key, value, least) in [("luma", config.luma, 1), ("chroma", config.chroma, 0)] {
+            if !(least..=most).contains(&value) {
+                return Err(ConfigError::invalid(key, format!("a number from {least} to {most}"), value.to_string()));
+            }
+        }
+        Ok(config)
+    }
+
+    /// The configuration as [`PatchDctConfig::from_value`] reads it.
+    pub fn to_value(&self) -> Value {
+        json!({ "_class_name": CLASS, "patch": self.patch, "luma": self.luma, "chroma": self.chroma })
+    }
+
+    /// Channels of the latents.
+    pub fn channels(&self) -> usize {
+        self.luma + 2 * self.chroma
+    }
+
+    /// Pictures `[batch, 3, H, W]` to latents `[batch, channels, H / patch, W / patch]`; `patch` divides the sides.
+    pub fn encode(&self, image: Tensor<4>) -> Tensor<4> {
+        let [batch, _, height, width] = image.dims();
+        let [rows, columns] = [height, width].map(|side| side / self.patch);
+        let basis = self.basis(&image.device());
+        let latents = patchify(image, self.patch, PatchOrder::ChannelsLast).matmul(basis.unsqueeze::<3>());
+        latents.swap_dims(1, 2).reshape([batch, self.channels(), rows, columns])
+    }
+
+    /// Latents `[batch, channels, h, w]` to pictures `[batch, 3, h * patch, w * patch]`; not clamped.
+    pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
+        let [batch, channels, rows, columns] = latents.dims();
+        let basis = self.basis(&latents.device()).transpose();
+        let patches = latents.reshape([batch, channels, rows * columns]).swap_dims(1, 2);
+        unpatchify(patches.matmul(basis.unsqueeze::<3>()), [rows, columns], self.patch, PatchOrder::ChannelsLast)
+    }
+
+    /// `[patch * patch * 3, channels]`, its columns of length one and at right angles.
+    fn basis(&self, device: &Device) -> Tensor<2> {
+        let side = self.patch;
+        let mut frequencies: Vec<[usize; 2]> = (0..side * side).map(|at| [at / side, at % side]).collect();
+        frequencies.sort_by_key(|[down, across]| (down + across, *down));
+        // Brightness, red against blue, green against both.
+        let colours = [([1.0, 1.0, 1.0], self.luma), ([1.0, 0.0, -1.0], self.chroma), ([-1.0, 2.0, -1.0], self.chroma)];
+        let columns: Vec<([f64; 3], [usize; 2])> = colours
+            .into_iter()
+            .flat_map(|(colour, kept)| frequencies.iter().take(kept).map(move |&frequency| (colour, frequency)))
+            .collect();
+        let wave = |frequency: usize, at: usize| {
+            let norm = if frequency == 0 { 1.0 } else { 2.0 } / side as f64;
+            norm.sqrt() * (std::f64::consts::PI * frequency as f64 * (at as f64 + 0.5) / side as f64).cos()
+        };
+        let value = |row: usize, (colour, [down, across]): &([f64; 3], [usize; 2])| {
+            let (pixel, channel) = (row / 3, row % 3);
+            let length = colour.iter().map(|share| share * share).sum::<f64>().sqrt();
+            let share = colour.get(channel).copied().unwrap_or(0.0) / length;
+            (share * wave(*down, pixel / side) * wave(*across, pixel % side)) as f32
+        };
+        let rows = side * side * 3;
+        let values = (0..rows).flat_map(|row| columns.iter().map(move |column| (row, column)));
+        let values: Vec<f32> = values.map(|(row, column)| value(row, column)).collect();
+        Tensor::from_data(TensorData::new(values, [rows, self.channels()]), device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture() -> Tensor<4> {
+        let values = (0..2 * 3 * 8 * 12).map(|i| (i as f32 * 0.37).sin()).collect();
+        Tensor::from_data(TensorData::new::<f32, _>(values, [2, 3, 8, 12]), &Device::flex())
+    }
+
+    fn largest(x: Tensor<4>) -> f32 {
+        x.abs().max().into_data().iter().next().unwrap_or(f32::NAN)
+    }
+
+    #[test]
+    fn all_coefficients_give_the_picture_back() {
+        let whole = PatchDctConfig { patch: 4, luma: 16, chroma: 16 };
+        let latents = whole.encode(picture());
+        assert_eq!(latents.dims(), [2, 48, 2, 3]);
+        assert!(largest(whole.decode(latents.clone()) - picture()) < 1e-5);
+        let energy = |x: Tensor<4>| x.square().sum().into_data().iter::<f32>().next().unwrap();
+        assert!((energy(latents) / energy(picture()) - 1.0).abs() < 1e-4, "lengths are kept");
+    }
+
+    #[test]
+    fn what_is_kept_is_kept_exactly() {
+        let few = PatchDctConfig { patch: 4, luma: 6, chroma: 2 };
+        let latents = few.encode(picture());
+        assert!(largest(few.encode(few.decode(latents.clone())) - latents) < 1e-5);
+        let flat = Tensor::<4>::ones([1, 3, 4, 4], &Device::flex()).mul_scalar(0.3);
+        assert!(largest(few.decode(few.encode(flat.clone())) - flat) < 1e-6);
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_refused() {
+        let read = |patch: i64, luma: i64, chroma: i64| {
+            let document = json!({ "_class_name": CLASS, "patch": patch, "luma": luma, "chroma": chroma });
+            PatchDctConfig::from_value(&document)
+        };
+        assert!(read(4, 16, 0).is_ok_and(|config| PatchDctConfig::from_value(&config.to_value()) == Ok(config)));
+        for (patch, luma, chroma) in [(0, 1, 0), (65, 1, 0), (4, 0, 1), (4, 17, 0), (4, 1, 17), (4, -1, 0)] {
+            assert!(read(patch, luma, chroma).is_err(), "{patch} {luma} {chroma}");
+        }
+    }
+}
