@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -151,6 +152,8 @@ impl Weights {
             .to_f32(&bytes)
             .ok_or_else(|| self.malformed("a tensor of floats", format!("\"{name}\" holds integers ({element:?})")))?;
         check_finite(&self.path, name, &values)?;
+        drop(bytes);
+        self.give_back(name);
         Ok(values)
     }
 
@@ -194,13 +197,36 @@ impl Weights {
         }
     }
 
+    /// Lets the system take back the pages of a mapped tensor that was copied out: a model would otherwise be in memory twice
+    /// while it loads.
+    fn give_back(&self, name: &str) {
+        #[cfg(unix)]
+        if let Source::Safetensors(shards) = &self.source {
+            for shard in shards {
+                let Some(range) = place(&shard.metadata, shard.start, name) else { continue };
+                // SAFETY: the map is of a file and read-only, so pages that were dropped come back from the file.
+                let advised = unsafe {
+                    shard.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len())
+                };
+                // It is advice: nothing is lost where the system does not take it.
+                let _ = advised;
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = name;
+    }
+
     fn malformed(&self, expected: &'static str, found: String) -> CheckpointError {
         CheckpointError::Malformed { path: self.path.clone(), expected, found }
     }
 }
 
 fn within<'a>(metadata: &'a Metadata, start: usize, file: &'a [u8], name: &str) -> Option<(&'a TensorInfo, &'a [u8])> {
-    let info = metadata.info(name)?;
-    let (from, to) = info.data_offsets;
-    Some((info, file.get(start.checked_add(from)?..start.checked_add(to)?)?))
+    Some((metadata.info(name)?, file.get(place(metadata, start, name)?)?))
+}
+
+/// Where in its file a tensor lies.
+fn place(metadata: &Metadata, start: usize, name: &str) -> Option<Range<usize>> {
+    let (from, to) = metadata.info(name)?.data_offsets;
+    Some(start.checked_add(from)?..start.checked_add(to)?)
 }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use tessera_layers::checkpoint::{CheckpointError, ElementType, Weights, fingerprint, read_config};
+use tessera_layers::checkpoint::{
+    CheckpointError, ElementType, NamedTensor, Precision, Weights, fingerprint, read_config, write_safetensors,
+};
 
 use super::support::{data, tensor, write};
 
@@ -108,6 +110,27 @@ fn shards_are_read_as_one_and_must_agree_with_their_index() {
     ] {
         let error = open(map).err().unwrap().to_string();
         assert!(error.contains(reason), "{map}: {error}");
+    }
+}
+
+#[test]
+fn pages_that_were_given_back_are_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    // Tensors that share pages with their neighbours.
+    let tensors: Vec<NamedTensor> = (0..5_u8)
+        .map(|index| NamedTensor {
+            name: format!("tensor{index}"),
+            shape: vec![3000],
+            values: (0..3000_u16).map(|value| f32::from(value) + f32::from(index)).collect(),
+        })
+        .collect();
+    write_safetensors(&path, &tensors, Precision::F32, HashMap::new()).unwrap();
+    let weights = Weights::open(&path).unwrap();
+    for _ in 0..2 {
+        for tensor in &tensors {
+            assert_eq!(weights.read_f32(&tensor.name).unwrap(), tensor.values, "{}", tensor.name);
+        }
     }
 }
 
