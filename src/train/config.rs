@@ -122,11 +122,12 @@ impl TrainConfig {
                 return invalid(key, format!("a number from 1 to {most}"), value.to_string());
             }
         }
-        let weights: [(&'static str, f64); 13] = [
+        let weights: [(&'static str, f64); 14] = [
             ("loss.reconstruction_weight", loss.reconstruction_weight),
             ("loss.quantizer_weight", loss.quantizer_weight),
             ("loss.kl_weight", loss.kl_weight),
             ("loss.colour_weight", loss.colour_weight),
+            ("loss.excess_weight", loss.excess_weight),
             ("loss.alignment_weight", loss.alignment_weight),
             ("loss.perceptual_weight", loss.perceptual_weight),
             ("loss.adversarial_weight", loss.adversarial_weight),

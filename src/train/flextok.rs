@@ -25,6 +25,7 @@ pub struct FlexTokObjective {
     config: FlexTokConfig,
     specs: Vec<ParamSpec>,
     side: usize,
+    excess_weight: f64,
     alignment: Option<Alignment>,
     parameters: Parameters,
 }
@@ -100,7 +101,17 @@ impl FlexTokObjective {
         let specs = source.into_taken();
         let network = with_weights(FlexTokTraining { model, head }, &specs, config, device)?;
         let parameters = Parameters::new(&specs);
-        Ok((Self { config: architecture, specs, side: height, alignment, parameters }, network))
+        Ok((
+            Self {
+                config: architecture,
+                specs,
+                side: height,
+                excess_weight: loss.excess_weight,
+                alignment,
+                parameters,
+            },
+            network,
+        ))
     }
 
     /// Scaled latents of pictures `[batch, 3, side, side]` in 0..=1, on the device without autodiff.
@@ -206,6 +217,9 @@ impl Objective for FlexTokObjective {
         let layer = self.alignment.as_ref().map(|alignment| alignment.layer);
         let flow = flow_loss(&network.model, latents.autodiff(), noise.autodiff(), &draws, layer);
         let mut others = Vec::new();
+        if self.excess_weight > 0.0 {
+            others.push(("excess", self.excess_weight, flow.excess));
+        }
         if let (Some(alignment), Some(head), Some(features)) = (&self.alignment, &network.head, flow.features)
             && let Some(target) = Self::teach(&alignment.teacher, images)
         {

@@ -115,6 +115,9 @@ pub struct LossConfig {
     /// vary little over the pictures are learnt late without it.
     #[arg(long, value_name = "X")]
     pub colour_weight: f64,
+    /// Weight of what FlexTok's registers exceed the lively range of FSQ's bound by (mean square).
+    #[arg(long, value_name = "X")]
+    pub excess_weight: f64,
     /// Weight of the alignment of a flow decoder's features with EfficientNet-Lite0's (REPA).
     #[arg(long, value_name = "X")]
     pub alignment_weight: f64,
@@ -164,6 +167,7 @@ impl Default for LossConfig {
             quantizer_weight: 1.0,
             kl_weight: 1e-3,
             colour_weight: 0.0,
+            excess_weight: 0.0,
             alignment_weight: 0.0,
             alignment_layer: 0,
             perceptual_weight: 0.0,

@@ -35,6 +35,7 @@ pub mod adversarial;
 pub mod autoencoder_kl;
 pub mod bitstream;
 mod config;
+mod dct;
 pub mod flextok;
 mod load_error;
 pub mod maskgit_vqgan;

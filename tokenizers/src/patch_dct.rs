@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tessera_shaders::{PatchOrder, patchify, unpatchify};
 
-use crate::ConfigError;
+use crate::{ConfigError, dct};
 
 const CLASS: &str = "PatchDct";
 
@@ -84,29 +84,17 @@ impl PatchDctConfig {
 
     /// `[patch * patch * 3, channels]`, its columns of length one and at right angles.
     fn basis(&self, device: &Device) -> Tensor<2> {
-        let side = self.patch;
-        let mut frequencies: Vec<[usize; 2]> = (0..side * side).map(|at| [at / side, at % side]).collect();
-        frequencies.sort_by_key(|[down, across]| (down + across, *down));
         // Brightness, red against blue, green against both.
-        let colours = [([1.0, 1.0, 1.0], self.luma), ([1.0, 0.0, -1.0], self.chroma), ([-1.0, 2.0, -1.0], self.chroma)];
-        let columns: Vec<([f64; 3], [usize; 2])> = colours
-            .into_iter()
-            .flat_map(|(colour, kept)| frequencies.iter().take(kept).map(move |&frequency| (colour, frequency)))
-            .collect();
-        let wave = |frequency: usize, at: usize| {
-            let norm = if frequency == 0 { 1.0 } else { 2.0 } / side as f64;
-            norm.sqrt() * (std::f64::consts::PI * frequency as f64 * (at as f64 + 0.5) / side as f64).cos()
-        };
-        let value = |row: usize, (colour, [down, across]): &([f64; 3], [usize; 2])| {
-            let (pixel, channel) = (row / 3, row % 3);
-            let length = colour.iter().map(|share| share * share).sum::<f64>().sqrt();
-            let share = colour.get(channel).copied().unwrap_or(0.0) / length;
-            (share * wave(*down, pixel / side) * wave(*across, pixel % side)) as f32
-        };
-        let rows = side * side * 3;
-        let values = (0..rows).flat_map(|row| columns.iter().map(move |column| (row, column)));
-        let values: Vec<f32> = values.map(|(row, column)| value(row, column)).collect();
-        Tensor::from_data(TensorData::new(values, [rows, self.channels()]), device)
+        let colours: [([f32; 3], usize); 3] =
+            [([1.0, 1.0, 1.0], self.luma), ([1.0, 0.0, -1.0], self.chroma), ([-1.0, 2.0, -1.0], self.chroma)];
+        let rows = self.patch * self.patch * 3;
+        let mut values = Vec::with_capacity(rows * self.channels());
+        for (colour, kept) in colours {
+            let length = colour.iter().map(|share| share * share).sum::<f32>().sqrt();
+            let waves = dct::values(kept, [self.patch; 2]);
+            values.extend(waves.iter().flat_map(|wave| colour.map(|share| wave * share / length)));
+        }
+        Tensor::<2>::from_data(TensorData::new(values, [self.channels(), rows]), device).transpose()
     }
 }
 

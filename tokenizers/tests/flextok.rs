@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::{Value, json};
+use tessera_layers::Trace;
 use tessera_layers::checkpoint::{NamedTensor, Precision, Weights, read_config, write_safetensors};
-use tessera_tokenizers::flextok::{self, FlexTok, FlexTokConfig, Guidance, PosteriorChoice, config_in, resolve_vae};
+use tessera_tokenizers::flextok::{
+    self, Condition, FlexTok, FlexTokConfig, Guidance, PosteriorChoice, Registers, config_in, flow_noise, resolve_vae,
+};
 use tessera_tokenizers::{
     ConfigError, DecodeOptions, Input, LoadError, ModelConfig, Tokenizer as _, TokenizerError, Tokens, from_pretrained,
 };
@@ -312,7 +315,7 @@ fn a_mup_readout_multiplies_its_input() {
     let plain = model();
     let latents = plain.latents(images(1, [16, 16]), &PosteriorChoice::Mean).unwrap();
     let registers = |model: &FlexTok| {
-        let registers = model.network().registers(latents.clone(), &mut tessera_layers::Trace::none());
+        let registers = model.network().registers(latents.clone(), &mut Trace::none());
         registers.into_data().try_to_vec::<f32>().unwrap()
     };
     let bias = weights.read_f32("encoder.module_dict.enc_to_latents.proj.bias").unwrap();
@@ -338,6 +341,36 @@ fn a_fixed_transform_may_stand_for_the_autoencoder() {
     document["vae"]["architecture"]["luma"] = json!(3);
     let error = FlexTokConfig::from_value(&document).unwrap_err().to_string();
     assert!(error.contains("latent_channels"), "{error}");
+}
+
+#[test]
+fn registers_that_are_alike_may_be_counted_instead() {
+    let weights = Weights::open(&recorded().join("model.safetensors")).unwrap();
+    for mix in [json!(null), json!("dct")] {
+        let mut document = document();
+        document["register_mix"] = mix.clone();
+        let config = FlexTokConfig::from_value(&document).unwrap();
+        assert_eq!(FlexTokConfig::from_value(&config.to_value()).unwrap(), config);
+        let model = flextok::load(&config, &weights, &Device::flex()).unwrap();
+        let tokens = encode(&model, 3);
+        let codes = model.embed(&tokens).unwrap().vectors;
+        let decoder = model.network().decoder();
+        let x = flow_noise(1, 0, [3, 4, 6, 8], &Device::flex());
+        let velocity = |registers: Registers| {
+            let velocity = decoder.velocity(x.clone(), registers, &[0.9, 0.5, 0.1], &mut Trace::none());
+            velocity.into_data().try_to_vec::<f32>().unwrap()
+        };
+        let lengths = [Condition::Tokens(1), Condition::Null, Condition::Tokens(4)];
+        for conditions in [lengths, [Condition::Null; 3], [Condition::Tokens(9); 3], [Condition::Tokens(10); 3]] {
+            let whole = velocity(decoder.registers(codes.clone(), &conditions, &mut Trace::none()));
+            let counted = decoder.counted_registers(codes.clone(), &conditions);
+            let [_, count, _] = counted.tokens.dims();
+            assert!(count <= 10);
+            assert!(close(&velocity(counted), &whole), "{mix} {conditions:?}");
+        }
+    }
+    let error = FlexTokConfig::from_value(&changed("/register_mix", json!("haar"))).unwrap_err().to_string();
+    assert!(error.contains("register_mix"), "{error}");
 }
 
 #[test]

@@ -11,8 +11,9 @@ use crate::patch_dct::PatchDctConfig;
 
 /// What is read of a released configuration. Everything else in one is wiring, which is the same in all of them and checked.
 ///
-/// Three keys do not occur in released files: `vae.architecture` holds the autoencoder's own configuration in place of a
-/// path to it, `output_mult` and `width_mult` stand beside `use_mup_readout`, and `sampling` holds defaults for decoding.
+/// Some keys do not occur in released files: `vae.architecture` holds the autoencoder's own configuration in place of a
+/// path to it, `output_mult` and `width_mult` stand beside `use_mup_readout`, `register_mix` says what registers
+/// start from, and `sampling` holds defaults for decoding.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FlexTokConfig {
     /// The autoencoder between pixels and latents.
@@ -37,6 +38,8 @@ pub struct FlexTokConfig {
     pub max_timestep: f64,
     /// Times that training draws.
     pub noise: NoiseConfig,
+    /// What registers start from beside their learned vectors; no release has it.
+    pub register_mix: Option<RegisterMix>,
     /// How to decode where nothing else is asked for.
     pub sampling: SamplingConfig,
 }
@@ -140,6 +143,15 @@ pub struct MupReadout {
     pub width_mult: f64,
 }
 
+/// What registers hold before the first block, beside their learned vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegisterMix {
+    /// Register `n` starts from the `n`-th lowest spatial frequency of the patches (orthonormal 2D DCT-II), and the decoder's
+    /// patches from the inverse transform of the registers that are there. Adds no parameter. The plain form ignores its
+    /// registers for long at the start of a training.
+    Dct,
+}
+
 /// How many tokens nested dropout keeps of `K`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeepSampling {
@@ -241,6 +253,7 @@ impl FlexTokConfig {
             time_frequencies: embedder.count_or("frequency_embedding_size", MOST_WIDTH, 256)?,
             max_timestep: max_timestep(&embedder)?,
             noise: noise(&root)?,
+            register_mix: register_mix(&root)?,
             sampling: sampling(&root)?,
         };
         if share(&regularizer, "corrupt_tokens_p", 0.0)? != 0.0 {
@@ -450,6 +463,14 @@ fn noise(root: &Section) -> Result<NoiseConfig, ConfigError> {
         stratified: section.truth("stratisfied", false)?,
         mode_scale: section.number("mode_scale")?.unwrap_or(0.0),
     })
+}
+
+fn register_mix(root: &Section) -> Result<Option<RegisterMix>, ConfigError> {
+    match root.text("register_mix")? {
+        None => Ok(None),
+        Some("dct") => Ok(Some(RegisterMix::Dct)),
+        Some(other) => Err(ConfigError::invalid("register_mix", "dct, or no such key", other)),
+    }
 }
 
 fn sampling(root: &Section) -> Result<SamplingConfig, ConfigError> {

@@ -6,9 +6,10 @@ use tessera_layers::{Init, Linear, ParamResult, Params, Trace};
 use tessera_shaders::{AttentionMask, modulated_norm};
 
 use super::block::{Conditioning, EPSILON, FlexBlock, xavier, zero_linear};
-use super::config::{FlexTokConfig, MupReadout};
+use super::config::{FlexTokConfig, MupReadout, RegisterMix};
 use super::encoder::{positions, readout};
 use super::patches::{from_patches, to_patches};
+use crate::dct;
 
 /// The rectified-flow decoder: a transformer over patches of noised latents and registers, modulated by time.
 #[derive(Module, Debug)]
@@ -26,6 +27,7 @@ pub struct FlexDecoder {
     to_patches: Linear,
     patch: [usize; 2],
     is_causal: bool,
+    has_dct: bool,
     frequencies: usize,
     max_timestep: f64,
     #[module(skip)]
@@ -39,6 +41,9 @@ pub struct Registers {
     pub tokens: Tensor<3>,
     /// Logarithms of how often each counts, `[batch, registers]`; `None` where every one counts once.
     pub log_weights: Option<Tensor<2>>,
+    /// What patches start from, `[batch, registers, dim]`: zero where a register is dropped or without a condition; `None` for
+    /// a model without a mix of registers.
+    pub mixed: Option<Tensor<3>>,
 }
 
 /// What time does to the decoder: the numbers that shift, scale and gate its layers, a row for each time.
@@ -99,6 +104,7 @@ impl FlexDecoder {
             to_patches: zero_linear(&params.at("dec_to_patches.proj"), dim, patch_dim)?,
             patch: trunk.patch,
             is_causal: trunk.is_causal,
+            has_dct: config.register_mix == Some(RegisterMix::Dct),
             frequencies: config.time_frequencies,
             max_timestep: config.max_timestep,
             mup: trunk.mup,
@@ -111,7 +117,8 @@ impl FlexDecoder {
     ///
     /// Reports `from_latents` and `registers_posemb` to `trace`.
     pub fn registers(&self, codes: Tensor<3>, conditions: &[Condition], trace: &mut Trace) -> Registers {
-        Registers { tokens: self.register_tokens(codes, conditions, trace), log_weights: None }
+        let (tokens, mixed) = self.register_tokens(codes, conditions, trace);
+        Registers { tokens, log_weights: None, mixed }
     }
 
     /// [`FlexDecoder::registers`] without those that are one like the other: dropped registers all hold the mask token, and
@@ -137,19 +144,37 @@ impl FlexDecoder {
             })
             .collect();
         let log_weights = Tensor::from_data(TensorData::new(log_weights, [batch, count]), &codes.device());
-        let tokens = self.register_tokens(codes.slice([0..batch, 0..count, 0..dims]), conditions, &mut Trace::none());
-        Registers { tokens, log_weights: Some(log_weights) }
+        let codes = codes.slice([0..batch, 0..count, 0..dims]);
+        let (tokens, mixed) = self.register_tokens(codes, conditions, &mut Trace::none());
+        Registers { tokens, log_weights: Some(log_weights), mixed }
     }
 
-    fn register_tokens(&self, codes: Tensor<3>, conditions: &[Condition], trace: &mut Trace) -> Tensor<3> {
+    /// The tokens, and what patches start from.
+    fn register_tokens(
+        &self,
+        codes: Tensor<3>,
+        conditions: &[Condition],
+        trace: &mut Trace,
+    ) -> (Tensor<3>, Option<Tensor<3>>) {
         let x = self.from_latents.forward(codes);
         trace.see("from_latents", || x.clone());
+        let bare = x.clone();
         let [batch, registers, dim] = x.dims();
         let [_, _, _, all] = self.register_positions.dims();
         let positions = self.register_positions.val().reshape([1, dim, all]).swap_dims(1, 2);
         let positions = positions.slice([0..1, 0..registers, 0..dim]);
         let x = x + positions;
         trace.see("registers_posemb", || x.clone());
+        let mixed = self.has_dct.then(|| {
+            let own = |register: usize, condition: &Condition| match condition {
+                Condition::Tokens(keep) => f32::from(u8::from(register < *keep)),
+                Condition::Null => 0.0,
+            };
+            let own =
+                conditions.iter().flat_map(|condition| (0..registers).map(move |register| own(register, condition)));
+            let own = TensorData::new(own.collect::<Vec<f32>>(), [batch, registers, 1]);
+            bare * Tensor::from_data(own, &x.device())
+        });
         let dropped = |register: usize, condition: &Condition| match condition {
             Condition::Tokens(keep) => f32::from(u8::from(register >= *keep)),
             Condition::Null => 0.0,
@@ -161,13 +186,14 @@ impl FlexDecoder {
         let null: Vec<f32> =
             conditions.iter().map(|condition| f32::from(u8::from(*condition == Condition::Null))).collect();
         let x = blend(x, self.mask_token.val(), dropped, [batch, registers]);
-        match null.iter().any(|share| *share > 0.0) {
+        let tokens = match null.iter().any(|share| *share > 0.0) {
             true => {
                 let null = null.into_iter().flat_map(|share| std::iter::repeat_n(share, registers)).collect();
                 blend(x, self.null_condition.val(), null, [batch, registers])
             }
             false => x.reshape([batch, registers, dim]),
-        }
+        };
+        (tokens, mixed)
     }
 
     /// The velocity `[batch, channels, h, w]` at noised latents of the same shape, one time in 0..=1 for each item, under
@@ -210,6 +236,14 @@ impl FlexDecoder {
         let [batch, ..] = x.dims();
         let (patches, grid) = to_patches(x, self.patch);
         let patches = self.patch_proj.forward(patches) + positions(self.positions.val(), grid);
+        let patches = match registers.mixed {
+            Some(mixed) => {
+                let [_, count, _] = mixed.dims();
+                let inverse = dct::matrix(count, grid, &patches.device()).transpose();
+                patches + inverse.unsqueeze::<3>().matmul(mixed)
+            }
+            None => patches,
+        };
         let [_, count, dim] = patches.dims();
         // [batch, patches + registers, dim]
         let mut x = Tensor::cat(vec![patches, registers.tokens], 1);

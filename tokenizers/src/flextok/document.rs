@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::config::{FlexTokConfig, LatentConfig, MupReadout, SamplingConfig, TrunkConfig};
+use super::config::{FlexTokConfig, LatentConfig, MupReadout, RegisterMix, SamplingConfig, TrunkConfig};
 use super::targets::{CHAIN, DECODER, ENCODER, FLEXTOK, FSQ, Module, NOISE, PIPELINE, TO_FIRST, TO_LAST, VAE};
 use crate::autoencoder_kl;
 
@@ -151,6 +151,9 @@ impl FlexTokConfig {
         });
         if self.vae.architecture != LatentConfig::AutoencoderKl(autoencoder_kl::flextok(channels)) {
             document["vae"]["architecture"] = self.vae.architecture.to_value();
+        }
+        if self.register_mix == Some(RegisterMix::Dct) {
+            document["register_mix"] = json!("dct");
         }
         if self.sampling != SamplingConfig::default() {
             let SamplingConfig { steps, guidance, projected } = self.sampling;

@@ -6,8 +6,9 @@ use tessera_layers::{Init, Linear, ParamResult, Params, Trace};
 use tessera_shaders::{AttentionMask, norm};
 
 use super::block::{EPSILON, FlexBlock, xavier, zero_linear};
-use super::config::{FlexTokConfig, MupReadout};
+use super::config::{FlexTokConfig, MupReadout, RegisterMix};
 use super::patches::to_patches;
+use crate::dct;
 
 /// Patches of the latents and learned registers through a transformer, in which a register sees all patches and the
 /// registers before it; then a linear layer to the dimensions of a code.
@@ -20,6 +21,7 @@ pub struct FlexEncoder {
     to_latents: Linear,
     patch: [usize; 2],
     is_causal: bool,
+    has_dct: bool,
     #[module(skip)]
     mup: Option<MupReadout>,
 }
@@ -33,6 +35,11 @@ impl FlexEncoder {
         let patch_dim = height * width * config.vae.architecture.channels();
         let init = Init::SinCosGrid { height: rows, width: columns };
         let blocks = params.at("enc_transformer.blocks");
+        let has_dct = config.register_mix == Some(RegisterMix::Dct);
+        let (head, dims) = (params.at("enc_to_latents.proj"), config.levels.len());
+        // Registers that say something from the start need no head that begins by saying nothing.
+        let to_latents =
+            if has_dct { xavier(&head, trunk.dim, dims, true)? } else { zero_linear(&head, trunk.dim, dims)? };
         Ok(Self {
             patch_proj: xavier(&params.at("enc_patch_emb.patch_proj"), patch_dim, trunk.dim, true)?,
             positions: params.at("enc_posemb_module").tensor("posembs", [1, trunk.dim, rows, columns], init)?,
@@ -44,9 +51,10 @@ impl FlexEncoder {
             blocks: (0..trunk.depth)
                 .map(|block| FlexBlock::new(&blocks.at(block), trunk, false))
                 .collect::<ParamResult<_>>()?,
-            to_latents: zero_linear(&params.at("enc_to_latents.proj"), trunk.dim, config.levels.len())?,
+            to_latents,
             patch: trunk.patch,
             is_causal: trunk.is_causal,
+            has_dct,
             mup: trunk.mup,
         })
     }
@@ -62,10 +70,21 @@ impl FlexEncoder {
             let [_, count, dim] = patches.dims();
             patches.clone().reshape([1, batch * count, dim])
         });
-        let patches = patches + positions(self.positions.val(), grid);
         let [_, count, dim] = patches.dims();
         let [registers, _] = self.registers.dims();
-        let registers = self.registers.val().reshape([1, registers, dim]).expand([batch, registers, dim]);
+        let mixed = self.has_dct.then(|| {
+            let matrix = dct::matrix(registers, grid, &patches.device());
+            matrix.unsqueeze::<3>().matmul(patches.clone())
+        });
+        let patches = patches + positions(self.positions.val(), grid);
+        let registers = self.registers.val().reshape([1, registers, dim]);
+        let registers = match mixed {
+            Some(mixed) => mixed + registers,
+            None => {
+                let [_, count, _] = registers.dims();
+                registers.expand([batch, count, dim])
+            }
+        };
         // [batch, patches + registers, dim]
         let mut x = Tensor::cat(vec![patches, registers], 1);
         trace.see("packed_in", || x.clone());

@@ -60,7 +60,8 @@ pub use alignment::AlignmentHead;
 pub use block::FlexBlock;
 pub use checkpoint::{config_in, listing, load, metadata, random, resolve_vae, save};
 pub use config::{
-    FlexTokConfig, KeepSampling, LatentConfig, MupReadout, NoiseConfig, SamplingConfig, TrunkConfig, VaeConfig,
+    FlexTokConfig, KeepSampling, LatentConfig, MupReadout, NoiseConfig, RegisterMix, SamplingConfig, TrunkConfig,
+    VaeConfig,
 };
 pub use decoder::{Condition, FlexDecoder, Modulation, Registers};
 pub use encoder::FlexEncoder;

@@ -52,6 +52,7 @@ fn released(encoder: usize, decoder: usize) -> FlexTokConfig {
         time_frequencies: 256,
         max_timestep: 1000.0,
         noise: NoiseConfig { logit_normal: false, stratified: false, mode_scale: 0.25 },
+        register_mix: None,
         sampling: SamplingConfig::default(),
     }
 }

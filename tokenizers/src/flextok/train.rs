@@ -121,6 +121,9 @@ fn keep(sampling: KeepSampling, all: usize, rng: &mut impl Rng) -> usize {
     }
 }
 
+/// Size of a register up to which the bound of FSQ is far from flat: its hyperbolic tangent is 0.85 there.
+pub const LIVELY: f64 = 1.25;
+
 /// The flow-matching loss of a batch and what led to it.
 #[derive(Debug, Clone)]
 pub struct FlowLoss {
@@ -134,6 +137,9 @@ pub struct FlowLoss {
     pub ids: Tensor<2, Int>,
     /// Registers before rounding `[batch, registers, dims]`, without a gradient.
     pub registers: Tensor<3>,
+    /// Mean square of what registers exceed [`LIVELY`] by, before the bound: weighed into the loss, it keeps them where the bound
+    /// has a slope. The release has no such term.
+    pub excess: Tensor<1>,
     /// Patches `[batch, patches, dim]` as they leave the block that was asked for.
     pub features: Option<Tensor<3>>,
 }
@@ -162,7 +168,8 @@ pub fn flow_loss(
     let (velocity, features) =
         decoder.modulated_velocity(noised.clone(), conditioned, modulation, layer, &mut Trace::none());
     let loss = (velocity.clone() - (noise - latents)).square().mean();
-    FlowLoss { loss, noised, velocity, ids, registers: registers.detach(), features }
+    let excess = registers.clone().abs().sub_scalar(LIVELY).clamp_min(0.0).square().mean();
+    FlowLoss { loss, noised, velocity, ids, registers: registers.detach(), excess, features }
 }
 
 /// Codes that are rounded, or only bounded and divided as codes are where a draw says so.

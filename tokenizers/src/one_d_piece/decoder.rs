@@ -6,7 +6,7 @@ use tessera_layers::{Conv2d, Init, LayerNorm, Linear, ParamResult, Params, Trace
 use tessera_shaders::{PatchOrder, unpatchify};
 
 use super::config::{LatentMix, Tower};
-use super::dct;
+use crate::dct;
 
 /// Any number of leading code vectors, plus one mask token for each cell of the picture, through a transformer.
 #[derive(Module, Debug)]
@@ -110,7 +110,7 @@ impl TitokDecoder {
 
         let masks = self.mask_token.val().expand([batch, cells, width]);
         let masks = if self.has_dct {
-            let inverse = dct::matrix(kept, self.grid, &x.device()).transpose().unsqueeze::<3>();
+            let inverse = dct::matrix(kept, [self.grid; 2], &x.device()).transpose().unsqueeze::<3>();
             masks + inverse.expand([batch, cells, kept]).matmul(x.clone())
         } else {
             masks

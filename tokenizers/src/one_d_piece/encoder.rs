@@ -6,7 +6,7 @@ use tessera_layers::{Init, LayerNorm, Linear, ParamResult, Params, Trace, VIT_EP
 use tessera_shaders::{PatchOrder, patchify};
 
 use super::config::{LatentMix, Tower};
-use super::dct;
+use crate::dct;
 
 /// Patches and latent tokens through a transformer; the latents come out as `token_size` channels each.
 #[derive(Module, Debug)]
@@ -73,7 +73,7 @@ impl TitokEncoder {
         let class = self.class_embedding.val().unsqueeze::<3>().expand([batch, 1, width]);
         let positions = self.positional_embedding.val().unsqueeze::<3>();
         let start = self.has_dct.then(|| {
-            let matrix = dct::matrix(latents, grid[0], &patches.device()).unsqueeze::<3>();
+            let matrix = dct::matrix(latents, [grid[0]; 2], &patches.device()).unsqueeze::<3>();
             matrix.expand([batch, latents, cells]).matmul(patches.clone())
         });
         let picture = Tensor::cat(vec![class, patches], 1) + positions;

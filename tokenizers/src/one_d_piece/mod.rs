@@ -18,7 +18,6 @@
 
 mod checkpoint;
 mod config;
-mod dct;
 mod decoder;
 mod encoder;
 mod model;

@@ -1,10 +1,10 @@
 //! Attention on queries, keys and values where they lie, without a copy of them and without a matrix of all scores.
 //!
 //! A task takes one head, or some queries of it where there are few heads. The keys and values that it sees are packed
-//! once, eight to a row of the `product`, unless it has a single block of queries, as in decoding; then 32 queries at a time, side by side in the lanes: their scores against
-//! all keys stand as `[keys, 32]`, so that maximum, exponential and sum run lane by lane, and the scores are the right
-//! operand of the second product as they stand. 32 columns of scores fit the second-level cache up to some 4,000 keys.
-//! Keys that none of the 32 sees cost nothing.
+//! once, eight to a row of the `product`, unless it has a single block of queries, as in decoding. Then it takes 32 queries at
+//! a time, side by side in the lanes: their scores against all keys stand as `[keys, 32]`, so that maximum, exponential and
+//! sum run lane by lane, and the scores are the right operand of the second product as they stand. 32 columns of scores fit
+//! the second-level cache up to some 4,000 keys. Keys that none of the 32 sees cost nothing.
 
 mod backward;
 mod geometry;
