@@ -24,6 +24,7 @@ vae = "vae"
 
 [loss]
 alignment_weight = 0.5
+excess_weight = 0.5
 alignment_layer = 1
 
 [optimizer]
@@ -66,7 +67,7 @@ fn bench() -> tempfile::TempDir {
     fs::write(at("train.toml"), SETTINGS).unwrap();
     // The autoencoder, from a training of one step.
     let settings = SETTINGS.replace("vae = \"vae\"\n", "").replace("steps = 8", "steps = 1");
-    let settings = settings.replace("alignment_weight = 0.5\nalignment_layer = 1\n", "");
+    let settings = settings.replace("alignment_weight = 0.5\nexcess_weight = 0.5\nalignment_layer = 1\n", "");
     fs::write(at("vae/train.toml"), settings.replace("\"pictures\"", "\"../pictures\"")).unwrap();
     printed(tessera().arg("train").arg(at("vae/train.toml")).arg("-o").arg(at("vae-run")));
     fs::copy(at("vae-run/model.safetensors"), at("vae/model.safetensors")).unwrap();
@@ -105,7 +106,7 @@ fn a_flextok_is_trained_goes_on_after_an_interruption_and_is_used() {
         assert_eq!(kept, vae.read_f32(&entry.name).unwrap(), "{} is frozen", entry.name);
     }
     let lines = fs::read_to_string(folder.join("whole/metrics.jsonl")).unwrap();
-    assert!(lines.contains("\"flow\"") && lines.contains("\"alignment\""), "{lines}");
+    assert!(lines.contains("\"flow\"") && lines.contains("\"alignment\"") && lines.contains("\"excess\""), "{lines}");
 
     // The weight file alone is a model: its configuration travels in it.
     let model = folder.join("whole/model.safetensors");

@@ -58,9 +58,17 @@ pub(super) fn run(settings: &Settings, cond: Tensor<4>, uncond: Tensor<4>, value
         running = kept;
         values.floats(&format!("single.apg_guided_call{call}"), velocity);
     }
-    let bare = Projection { eta: 0.5, momentum: 0.0, norm_threshold: 0.0 };
-    let velocity = guided(c(1.0), u(1.0), None, settings.apg_scale, Some(bare)).0;
-    values.floats("single.apg_guided_nomomentum_eta0.5_thr0", velocity);
+    // Without a buffer, the numbers in the name: `single.apg_guided_nomomentum_eta<eta>_thr<threshold>`.
+    const BARE: &str = "single.apg_guided_nomomentum_eta";
+    let bare: Vec<String> = values.wanted().filter(|name| name.starts_with(BARE)).map(str::to_owned).collect();
+    for name in bare {
+        let numbers = name.strip_prefix(BARE).and_then(|rest| rest.split_once("_thr"));
+        let Some((Ok(eta), Ok(norm_threshold))) = numbers.map(|(eta, limit)| (eta.parse(), limit.parse())) else {
+            continue;
+        };
+        let projection = Projection { eta, momentum: 0.0, norm_threshold };
+        values.floats(&name, guided(c(1.0), u(1.0), None, settings.apg_scale, Some(projection)).0);
+    }
     let close = c(0.7) + u(0.3);
     let velocity = guided(c(1.0), close, None, settings.apg_scale, Some(settings.projection)).0;
     values.floats("single.apg_guided_small_diff", velocity);

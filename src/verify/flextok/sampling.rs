@@ -20,7 +20,7 @@ pub(super) fn run(
 ) -> Result<(), CaseError> {
     let cell = model.config().vae.architecture.cell();
     let [_, _, h, w] = noise.dims();
-    let options = |steps: usize| {
+    let options = |steps: usize| -> DecodeOptions {
         let mut options = DecodeOptions::default();
         options.size = Some([h * cell, w * cell]);
         options.flow.steps = Some(steps);
@@ -54,7 +54,20 @@ pub(super) fn run(
         let picture = model.network().picture(latents, &mut Trace::new(&mut observer));
         values.floats(&format!("{prefix}.reconstruction"), picture);
     }
-    if values.wants("decode.mixed_k.apg.2steps.latents") {
+    mixed(model, tokens, settings, noise, &options, values)?;
+    scheduled(model, tokens, settings, noise, &options, values)
+}
+
+/// `decode.mixed_k.apg.<n>steps.latents`: the first item keeps the first of the lengths, the others the last.
+fn mixed(
+    model: &FlexTok,
+    tokens: &Tokens,
+    settings: &Settings,
+    noise: &Tensor<4>,
+    options: &dyn Fn(usize) -> DecodeOptions,
+    values: &mut Values,
+) -> Result<(), CaseError> {
+    for (name, steps) in named(values, "decode.mixed_k.apg.") {
         let (first, rest) = (settings.keep.first().copied(), settings.keep.last().copied());
         let positions = tokens.positions();
         let kept = (0..tokens.batch() * positions).map(|at| {
@@ -62,19 +75,41 @@ pub(super) fn run(
             at % positions < keep.unwrap_or(positions)
         });
         let mixed = tokens.clone().with_kept(kept.collect()).map_err(tessera_tokenizers::TokenizerError::from)?;
-        let mut options = options(2);
+        let mut options = options(steps);
         options.flow.guidance = Some(Guidance::Constant(settings.apg_scale));
         options.flow.projection = Some(Some(settings.projection));
         let latents = model.sample(&mixed, &options, Some(noise.clone()), &mut |_| ControlFlow::Continue(()))?;
-        values.floats("decode.mixed_k.apg.2steps.latents", latents);
-    }
-    if values.wants("decode.schedule_1_plus_4t.cfg.3steps.latents") {
-        let mut options = options(3);
-        options.keep = settings.keep.get(1).copied();
-        options.flow.guidance = Some(Guidance::Linear { base: 1.0, slope: 4.0 });
-        options.flow.projection = Some(None);
-        let latents = model.sample(tokens, &options, Some(noise.clone()), &mut |_| ControlFlow::Continue(()))?;
-        values.floats("decode.schedule_1_plus_4t.cfg.3steps.latents", latents);
+        values.floats(&name, latents);
     }
     Ok(())
+}
+
+/// `decode.schedule_<a>_plus_<b>t.cfg.<n>steps.latents`: plain guidance of scale `a + b t` from the second of the lengths.
+fn scheduled(
+    model: &FlexTok,
+    tokens: &Tokens,
+    settings: &Settings,
+    noise: &Tensor<4>,
+    options: &dyn Fn(usize) -> DecodeOptions,
+    values: &mut Values,
+) -> Result<(), CaseError> {
+    for (name, steps) in named(values, "decode.schedule_") {
+        let line = name.strip_prefix("decode.schedule_").and_then(|rest| rest.split_once("t.cfg."));
+        let line = line.and_then(|(line, _)| line.split_once("_plus_"));
+        let Some((Ok(base), Ok(slope))) = line.map(|(base, slope)| (base.parse(), slope.parse())) else { continue };
+        let mut options = options(steps);
+        options.keep = settings.keep.get(1).copied();
+        options.flow.guidance = Some(Guidance::Linear { base, slope });
+        options.flow.projection = Some(None);
+        let latents = model.sample(tokens, &options, Some(noise.clone()), &mut |_| ControlFlow::Continue(()))?;
+        values.floats(&name, latents);
+    }
+    Ok(())
+}
+
+/// Expected tensors that begin so and end in `.<n>steps.latents`, with n.
+fn named(values: &Values, prefix: &str) -> Vec<(String, usize)> {
+    let steps = |name: &str| name.strip_suffix("steps.latents")?.rsplit_once('.')?.1.parse().ok();
+    let names = values.wanted().filter(|name| name.starts_with(prefix));
+    names.filter_map(|name| Some((name.to_owned(), steps(name)?))).collect()
 }
