@@ -1,7 +1,8 @@
 //! Generators of token sequences.
 //!
 //! [`Generator`] is what every one of them offers; [`maskgit`] is the masked generator released with One-D-Piece and
-//! TiTok, [`flextok_ar`] FlexTok's own over ordered tokens. The autoregressive ones (next token, NAR, xAR, Token-Shuffle) follow.
+//! TiTok, [`flextok_ar`] FlexTok's own over ordered tokens. The autoregressive ones (next token, NAR, xAR, Token-Shuffle)
+//! follow.
 #![deny(missing_docs)]
 
 mod cache;
