@@ -9,7 +9,6 @@ use tessera_layers::checkpoint::Weights;
 use tessera_layers::{ParamResult, ParamSource, ParamSpec, Params, Trace, load_strict};
 use tessera_tokenizers::{Fingerprint, LoadError, TokenLayout, Tokens};
 
-use super::network::cross_entropy;
 use super::{FlexTokArConfig, FlexTokArNetwork, Label};
 use crate::cache::KeyValueCache;
 use crate::{Condition, GenerateOptions, Generator, GeneratorError, Step};
@@ -85,11 +84,6 @@ impl FlexTokAr {
     /// Its configuration.
     pub fn config(&self) -> &FlexTokArConfig {
         &self.config
-    }
-
-    /// Mean cross-entropy of teacher-forced logits `[batch, tokens, codes]` against ids `[batch, tokens]`.
-    pub fn cross_entropy(logits: Tensor<3>, ids: Tensor<2, Int>) -> Tensor<1> {
-        cross_entropy(logits, ids)
     }
 
     /// The most likely token each time, with guidance of `scale` (`None` for none).

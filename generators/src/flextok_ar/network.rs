@@ -1,7 +1,7 @@
 //! The network, top to bottom.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use tessera_layers::{Init, LayerNorm, Linear, ParamResult, Params, Trace};
 use tessera_shaders::{AttentionMask, masked_attention, swiglu};
 
@@ -119,12 +119,6 @@ impl FlexTokArNetwork {
         let device = self.embedding.device();
         self.blocks.iter().map(|_| KeyValueCache::new(rows, most, width, &device)).collect()
     }
-}
-
-/// Mean over all positions of `-log softmax(logits)[target]`: `[batch, tokens, codes]`, `[batch, tokens]`.
-pub(super) fn cross_entropy(logits: Tensor<3>, targets: Tensor<2, Int>) -> Tensor<1> {
-    let [batch, tokens] = targets.dims();
-    activation::log_softmax(logits, 2).gather(2, targets.reshape([batch, tokens, 1])).mean().neg()
 }
 
 impl Block {

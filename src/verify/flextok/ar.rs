@@ -1,8 +1,8 @@
 //! The autoregressive generator: a teacher-forced pass, its loss, and greedy decoding.
 
 use burn::tensor::Device;
-use tessera_generators::flextok_ar::{FlexTokAr, FlexTokArConfig, GuidanceForm, Label, load};
-use tessera_layers::Trace;
+use tessera_generators::flextok_ar::{FlexTokArConfig, GuidanceForm, Label, load};
+use tessera_layers::{Trace, cross_entropy};
 
 use super::super::inputs::int_input;
 use crate::verify::{Case, CaseError, Value, Values};
@@ -21,7 +21,7 @@ pub(super) fn run(case: &Case, device: &Device, values: &mut Values) -> Result<(
     let mut observer = |name: &str, tap| values.tap(&format!("teacher.{name}"), tap);
     let logits = generator.network().teach(ids.clone(), &labels, &mut Trace::new(&mut observer));
     values.floats("teacher.logits", logits.clone());
-    values.floats("teacher.cross_entropy", FlexTokAr::cross_entropy(logits, ids.clone()));
+    values.floats("teacher.cross_entropy", cross_entropy(logits, ids.clone()));
     let unconditional = generator.network().teach(ids, &vec![None; batch], &mut Trace::none());
     values.floats("teacher.logits_uncond", unconditional);
 

@@ -276,11 +276,6 @@ impl FlexDecoder {
     pub fn is_causal(&self) -> bool {
         self.is_causal
     }
-
-    /// Blocks.
-    pub fn depth(&self) -> usize {
-        self.blocks.len()
-    }
 }
 
 /// `x [batch, registers, dim]` where a share is 0, `token [dim]` where it is 1.

@@ -135,8 +135,6 @@ pub struct FlowLoss {
     pub velocity: Tensor<4>,
     /// Token ids `[batch, registers]`.
     pub ids: Tensor<2, Int>,
-    /// Registers before rounding `[batch, registers, dims]`, without a gradient.
-    pub registers: Tensor<3>,
     /// Mean square of what registers exceed [`LIVELY`] by, before the bound: weighed into the loss, it keeps them where the bound
     /// has a slope. The release has no such term.
     pub excess: Tensor<1>,
@@ -169,7 +167,7 @@ pub fn flow_loss(
         decoder.modulated_velocity(noised.clone(), conditioned, modulation, layer, &mut Trace::none());
     let loss = (velocity.clone() - (noise - latents)).square().mean();
     let excess = registers.clone().abs().sub_scalar(LIVELY).clamp_min(0.0).square().mean();
-    FlowLoss { loss, noised, velocity, ids, registers: registers.detach(), excess, features }
+    FlowLoss { loss, noised, velocity, ids, excess, features }
 }
 
 /// Codes that are rounded, or only bounded and divided as codes are where a draw says so.

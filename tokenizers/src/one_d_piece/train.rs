@@ -2,8 +2,8 @@
 //!
 //! Source: arXiv 2406.07550 section 3 (two stages), arXiv 2501.10064 section 3 (tail token drop), released configs.
 
-use burn::tensor::{Int, Tensor, activation};
-use tessera_layers::Trace;
+use burn::tensor::{Int, Tensor};
+use tessera_layers::{Trace, cross_entropy};
 
 use super::OneDPieceNetwork;
 use super::decoder::Decoded;
@@ -113,11 +113,4 @@ pub fn pixel_losses(
 fn keep_prefix(vectors: Tensor<3>, keep: usize) -> Tensor<3> {
     let [batch, positions, _] = vectors.dims();
     vectors.slice([0..batch, 0..keep.clamp(1, positions)])
-}
-
-/// Mean over cells of `-log softmax(logits)[target]`: `[batch, cells, codes]`, `[batch, cells]`.
-fn cross_entropy(logits: Tensor<3>, targets: Tensor<2, Int>) -> Tensor<1> {
-    let [batch, cells] = targets.dims();
-    let log = activation::log_softmax(logits, 2);
-    log.gather(2, targets.reshape([batch, cells, 1])).mean().neg()
 }
