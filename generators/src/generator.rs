@@ -2,14 +2,27 @@
 
 use std::ops::ControlFlow;
 
-use tessera_tokenizers::{TokenLayout, Tokens};
+use burn::tensor::Tensor;
+use tessera_tokenizers::{Fingerprint, Latents, TokenLayout, Tokens};
+
+use crate::words::Words;
+use crate::{GuidanceSchedule, Sampling};
 
 /// What to generate.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Condition {
     /// One sample for each class index.
     Classes(Vec<u32>),
+    /// One sample for each caption, words of the model's own table with spaces between them.
+    Captions(Vec<String>),
+    /// Features of captions as a text encoder makes them.
+    TextFeatures {
+        /// `[samples, positions, channels]`.
+        features: Tensor<3>,
+        /// Which positions hold text, `[samples, positions]` row by row; all where absent.
+        kept: Option<Vec<bool>>,
+    },
     /// This many samples without a condition.
     Unconditional(usize),
 }
@@ -19,36 +32,105 @@ impl Condition {
     pub fn samples(&self) -> usize {
         match self {
             Condition::Classes(classes) => classes.len(),
+            Condition::Captions(captions) => captions.len(),
+            Condition::TextFeatures { features, .. } => features.dims()[0],
             Condition::Unconditional(samples) => *samples,
+        }
+    }
+
+    /// What sort of condition this is.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Condition::Classes(_) => "classes",
+            Condition::Captions(_) => "captions",
+            Condition::TextFeatures { .. } => "text features",
+            Condition::Unconditional(_) => "no condition",
         }
     }
 }
 
-/// How to generate.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// How to generate; what is absent the model's configuration says.
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct GenerateOptions {
     /// Seed of every random draw; the same seed on the same device gives the same tokens.
     pub seed: u64,
-    /// Overrides the model's own number of steps.
+    /// Steps: of a masked generator in all, of a flow in each entity.
     pub steps: Option<usize>,
-    /// Overrides the model's own guidance scale; 0 switches guidance off.
+    /// Scale of classifier-free guidance; 0 and 1 switch it off.
     pub guidance_scale: Option<f32>,
-    /// Overrides the model's own temperature.
-    pub temperature: Option<f32>,
+    /// How the scale moves while a sequence grows.
+    pub guidance_schedule: Option<GuidanceSchedule>,
+    /// Steps after which guidance is switched off.
+    pub guidance_interval: Option<usize>,
+    /// How ids are drawn from logits.
+    pub sampling: Sampling,
     /// Tokens of each sample, for models of ordered tokens that end after any number of them; all where absent.
     pub keep: Option<usize>,
+    /// What stands already, to be completed: kept positions stay as they are.
+    pub given: Option<Given>,
+}
+
+/// Part of a sequence that is to be completed, the same for every sample where it holds one item.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Given {
+    /// Tokens of which the kept positions stay.
+    Tokens(Tokens),
+    /// Latents and which positions of them stay, `[items, positions]` row by row.
+    Latents(Latents, Vec<bool>),
 }
 
 /// A finished step, handed to the caller of [`Generator::generate`].
-#[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Step<'a> {
     /// Index of the step, from 0.
     pub index: usize,
     /// Steps in all.
     pub of: usize,
-    /// Ids so far, `[samples, positions]` row by row; `None` where nothing is decided yet.
-    pub ids: &'a [Option<u32>],
+    so_far: SoFar<'a>,
+}
+
+enum SoFar<'a> {
+    Ids(&'a dyn Fn() -> Result<Vec<Option<u32>>, GeneratorError>),
+    Latents(&'a dyn Fn() -> Tensor<3>),
+}
+
+impl<'a> Step<'a> {
+    /// Step `index` of `of` of a generator of ids.
+    pub(crate) fn of_ids(
+        index: usize,
+        of: usize,
+        ids: &'a dyn Fn() -> Result<Vec<Option<u32>>, GeneratorError>,
+    ) -> Self {
+        Self { index, of, so_far: SoFar::Ids(ids) }
+    }
+
+    /// Step `index` of `of` of a generator of latents.
+    pub(crate) fn of_latents(index: usize, of: usize, latents: &'a dyn Fn() -> Tensor<3>) -> Self {
+        Self { index, of, so_far: SoFar::Latents(latents) }
+    }
+
+    /// Ids so far, `[samples, positions]` row by row; `None` where nothing is decided yet. Reads them from the device: a call
+    /// waits for the step.
+    ///
+    /// # Errors
+    /// [`GeneratorError::Device`] if they cannot be read, [`GeneratorError::Unfit`] if the generator makes latents.
+    pub fn ids(&self) -> Result<Vec<Option<u32>>, GeneratorError> {
+        match self.so_far {
+            SoFar::Ids(ids) => ids(),
+            SoFar::Latents(_) => Err(GeneratorError::Unfit("ids were asked of a generator of latents".to_owned())),
+        }
+    }
+
+    /// Latents so far, `[samples, positions, channels]` in the layout's order, zeros where nothing is there yet; `None` from
+    /// generators of ids.
+    pub fn latents(&self) -> Option<Tensor<3>> {
+        match self.so_far {
+            SoFar::Latents(latents) => Some(latents()),
+            SoFar::Ids(_) => None,
+        }
+    }
 }
 
 /// Why a generator could not do what was asked.
@@ -63,6 +145,30 @@ pub enum GeneratorError {
         /// Classes of the model.
         classes: usize,
     },
+    /// A caption holds a word that the model never saw.
+    #[error("the model does not know the word \"{word}\"{}", closest.as_deref().map(|word| format!(", but \"{word}\"")).unwrap_or_default())]
+    UnknownWord {
+        /// The word.
+        word: String,
+        /// A word that it knows and that is spelt much the same.
+        closest: Option<String>,
+    },
+    /// A caption without a word, or with too many.
+    #[error("a caption of {words} words: expected 1 to {most}")]
+    CaptionLength {
+        /// Words of the caption.
+        words: usize,
+        /// Most words of the model.
+        most: usize,
+    },
+    /// The model takes another sort of condition.
+    #[error("the model is conditioned on {expected}, found {found}")]
+    UnfitCondition {
+        /// What it takes.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
     /// An option has a value that cannot be.
     #[error("{option}: expected {expected}, found {found}")]
     InvalidOption {
@@ -73,6 +179,9 @@ pub enum GeneratorError {
         /// What was given.
         found: String,
     },
+    /// A tokenizer and a generator, or given tokens and a generator, do not belong together.
+    #[error("{0}")]
+    Unfit(String),
     /// The step callback asked to stop.
     #[error("stopped after step {0} of generation, as asked")]
     Stopped(usize),
@@ -84,15 +193,75 @@ pub enum GeneratorError {
     Device(String),
 }
 
-/// A model that makes token sequences.
+/// What a generator makes at each position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Content {
+    /// Codes; the vocabulary size of each depth.
+    Codes {
+        /// Vocabulary size of each depth.
+        vocab: Vec<u32>,
+    },
+    /// Vectors.
+    Latents {
+        /// Channels of a vector.
+        channels: usize,
+    },
+}
+
+/// What a generator is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GeneratorInfo {
+    /// Architecture, such as `next-token`.
+    pub architecture: &'static str,
+    /// Name of the released model whose configuration this is, if it is one.
+    pub preset: Option<&'static str>,
+    /// Arrangement of the positions that come out.
+    pub layout: TokenLayout,
+    /// What stands at each position.
+    pub content: Content,
+    /// Classes that it is conditioned on, if it is.
+    pub classes: Option<usize>,
+    /// Words that its captions are made of, if they are.
+    pub words: Option<Words>,
+    /// The tokenizer whose output it was trained on, where it is known.
+    pub tokenizer: Option<Fingerprint>,
+}
+
+impl GeneratorInfo {
+    /// An architecture's output; everything else absent.
+    pub fn new(architecture: &'static str, layout: TokenLayout, content: Content) -> Self {
+        Self { architecture, preset: None, layout, content, classes: None, words: None, tokenizer: None }
+    }
+}
+
+/// What comes out of a generator.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Generated {
+    /// Codes.
+    Tokens(Tokens),
+    /// Vectors.
+    Latents(Latents),
+}
+
+impl Generated {
+    /// The tokens of a generator of codes; `None` from others.
+    pub fn into_tokens(self) -> Option<Tokens> {
+        match self {
+            Generated::Tokens(tokens) => Some(tokens),
+            Generated::Latents(_) => None,
+        }
+    }
+}
+
+/// A model that makes sequences of tokens or latents.
 pub trait Generator: Send + Sync {
-    /// Layout of the tokens that come out.
-    fn layout(&self) -> TokenLayout;
+    /// What it is.
+    fn info(&self) -> &GeneratorInfo;
 
-    /// Vocabulary size of each depth.
-    fn vocab(&self) -> Vec<u32>;
-
-    /// Generates tokens; `on_step` sees every step and may stop.
+    /// Generates; `on_step` sees every step and may stop.
     ///
     /// # Errors
     /// [`GeneratorError`] if the condition or an option does not fit, or `on_step` stopped.
@@ -101,5 +270,5 @@ pub trait Generator: Send + Sync {
         condition: &Condition,
         options: &GenerateOptions,
         on_step: &mut dyn FnMut(&Step<'_>) -> ControlFlow<()>,
-    ) -> Result<Tokens, GeneratorError>;
+    ) -> Result<Generated, GeneratorError>;
 }

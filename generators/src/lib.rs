@@ -1,14 +1,21 @@
 //! Generators of token sequences.
 //!
 //! [`Generator`] is what every one of them offers; [`maskgit`] is the masked generator released with One-D-Piece and
-//! TiTok, [`flextok_ar`] FlexTok's own over ordered tokens. The autoregressive ones (next token, NAR, xAR, Token-Shuffle)
-//! follow.
+//! TiTok, [`flextok_ar`] FlexTok's own over ordered tokens.
 #![deny(missing_docs)]
 
 mod cache;
 pub mod flextok_ar;
 mod generator;
+mod guidance;
 pub mod maskgit;
+pub mod sampling;
+mod words;
 
 pub use cache::KeyValueCache;
-pub use generator::{Condition, GenerateOptions, Generator, GeneratorError, Step};
+pub use generator::{
+    Condition, Content, GenerateOptions, Generated, Generator, GeneratorError, GeneratorInfo, Given, Step,
+};
+pub use guidance::GuidanceSchedule;
+pub use sampling::Sampling;
+pub use words::Words;

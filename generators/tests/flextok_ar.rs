@@ -30,7 +30,7 @@ fn go_on(_: &tessera_generators::Step<'_>) -> ControlFlow<()> {
 fn generate(condition: &Condition, change: impl Fn(&mut GenerateOptions)) -> Result<Tokens, GeneratorError> {
     let mut options = GenerateOptions::default();
     change(&mut options);
-    generator().generate(condition, &options, &mut go_on)
+    generator().generate(condition, &options, &mut go_on).map(|made| made.into_tokens().unwrap())
 }
 
 #[test]
@@ -57,7 +57,8 @@ fn samples_follow_the_seed_and_end_where_asked() {
     for row in 0..3 {
         assert_eq!(short.ids()[row * TOKENS..][..3], first.ids()[row * TOKENS..][..3], "the same first tokens");
     }
-    let greedy = |seed| generate(&classes, |options| (options.seed, options.temperature) = (seed, Some(0.0))).unwrap();
+    let greedy =
+        |seed| generate(&classes, |options| (options.seed, options.sampling.temperature) = (seed, Some(0.0))).unwrap();
     assert_eq!(greedy(1), greedy(2), "a temperature of zero leaves nothing to chance");
 }
 
@@ -71,7 +72,7 @@ fn what_does_not_fit_is_refused() {
         assert!(matches!(wrong, Err(GeneratorError::InvalidOption { option: "keep", .. })), "{keep}");
     }
     for temperature in [-1.0, f32::NAN, f32::INFINITY] {
-        let wrong = generate(&one, |options| options.temperature = Some(temperature));
+        let wrong = generate(&one, |options| options.sampling.temperature = Some(temperature));
         assert!(matches!(wrong, Err(GeneratorError::InvalidOption { option: "temperature", .. })), "{temperature}");
     }
     let mut steps = 0;

@@ -11,7 +11,7 @@ use tessera_tokenizers::{Fingerprint, LoadError, TokenLayout, Tokens};
 
 use super::{FlexTokArConfig, FlexTokArNetwork, Label};
 use crate::cache::KeyValueCache;
-use crate::{Condition, GenerateOptions, Generator, GeneratorError, Step};
+use crate::{Condition, Content, GenerateOptions, Generated, Generator, GeneratorError, GeneratorInfo, Step};
 
 /// The guidance scale of class conditions where nothing else is asked for.
 const GUIDANCE: f32 = 1.5;
@@ -20,6 +20,7 @@ const GUIDANCE: f32 = 1.5;
 pub struct FlexTokAr {
     network: FlexTokArNetwork,
     config: FlexTokArConfig,
+    info: GeneratorInfo,
     device: Device,
 }
 
@@ -61,7 +62,7 @@ pub fn load(config: &FlexTokArConfig, weights: &Weights, device: &Device) -> Res
     config.check()?;
     let make = |params: &Params| Ok(FlexTokArNetwork::new(params, config)?);
     let (network, _, _) = load_strict::<_, LoadError>(weights, &[], device, make)?;
-    Ok(FlexTokAr { network, config: config.clone(), device: device.clone() })
+    Ok(FlexTokAr { network, info: info(config), config: config.clone(), device: device.clone() })
 }
 
 /// A generator with starting values drawn from `seed`.
@@ -72,7 +73,7 @@ pub fn random(config: &FlexTokArConfig, seed: u64, device: &Device) -> Result<Fl
     config.check()?;
     let source = ParamSource::seeded(seed, device);
     let network = FlexTokArNetwork::new(&source.root(), config)?;
-    Ok(FlexTokAr { network, config: config.clone(), device: device.clone() })
+    Ok(FlexTokAr { network, info: info(config), config: config.clone(), device: device.clone() })
 }
 
 impl FlexTokAr {
@@ -168,12 +169,8 @@ impl FlexTokAr {
 }
 
 impl Generator for FlexTokAr {
-    fn layout(&self) -> TokenLayout {
-        TokenLayout::Ordered { len: u32::try_from(self.config.num_tokens).unwrap_or(u32::MAX) }
-    }
-
-    fn vocab(&self) -> Vec<u32> {
-        vec![u32::try_from(self.config.codebook_size).unwrap_or(u32::MAX)]
+    fn info(&self) -> &GeneratorInfo {
+        &self.info
     }
 
     /// One step for each token. A temperature of 0 takes the most likely token; the guidance scale is 1.5 for classes where
@@ -183,19 +180,19 @@ impl Generator for FlexTokAr {
         condition: &Condition,
         options: &GenerateOptions,
         on_step: &mut dyn FnMut(&Step<'_>) -> ControlFlow<()>,
-    ) -> Result<Tokens, GeneratorError> {
+    ) -> Result<Generated, GeneratorError> {
         let labels: Vec<Label> = match condition {
             Condition::Classes(classes) => classes.iter().copied().map(Some).collect(),
             Condition::Unconditional(samples) => vec![None; *samples],
+            other => {
+                let expected = format!("classes 0..{}", self.config.num_classes);
+                return Err(GeneratorError::UnfitCondition { expected, found: other.kind().to_owned() });
+            }
         };
         let (positions, rows) = (self.config.num_tokens, labels.len());
         let keep = options.keep.unwrap_or(positions);
-        let temperature = options.temperature.unwrap_or(1.0);
-        if !(temperature >= 0.0 && temperature.is_finite()) {
-            let expected = "a number from 0 up".to_owned();
-            let found = temperature.to_string();
-            return Err(GeneratorError::InvalidOption { option: "temperature", expected, found });
-        }
+        options.sampling.check()?;
+        let temperature = options.sampling.temperature.unwrap_or(1.0);
         let scale = options.guidance_scale.unwrap_or(GUIDANCE);
         let guided = matches!(condition, Condition::Classes(_)) && scale != 0.0 && scale != 1.0;
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
@@ -215,7 +212,8 @@ impl Generator for FlexTokAr {
                 }
             }
             index += 1;
-            match on_step(&Step { index: index - 1, of: keep, ids: &known }) {
+            let so_far = || Ok(known.clone());
+            match on_step(&Step::of_ids(index - 1, keep, &so_far)) {
                 ControlFlow::Continue(()) => Ok(ids),
                 ControlFlow::Break(()) => Err(GeneratorError::Stopped(index - 1)),
             }
@@ -223,9 +221,20 @@ impl Generator for FlexTokAr {
         // Positions behind the last token hold 0 and are not kept.
         let padded =
             ids.chunks(keep.max(1)).flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0, positions - keep)));
-        let tokens = Tokens::new(padded.collect(), rows, self.layout(), self.vocab(), Fingerprint::default())?;
-        if keep < positions { Ok(tokens.prefix(keep)?) } else { Ok(tokens) }
+        let (layout, vocab) = (self.info.layout.clone(), vec![codes(&self.config)]);
+        let tokens = Tokens::new(padded.collect(), rows, layout, vocab, Fingerprint::default())?;
+        Ok(Generated::Tokens(if keep < positions { tokens.prefix(keep)? } else { tokens }))
     }
+}
+
+fn codes(config: &FlexTokArConfig) -> u32 {
+    u32::try_from(config.codebook_size).unwrap_or(u32::MAX)
+}
+
+fn info(config: &FlexTokArConfig) -> GeneratorInfo {
+    let layout = TokenLayout::Ordered { len: u32::try_from(config.num_tokens).unwrap_or(u32::MAX) };
+    let content = Content::Codes { vocab: vec![codes(config)] };
+    GeneratorInfo { classes: Some(config.num_classes), ..GeneratorInfo::new("flextok-ar", layout, content) }
 }
 
 fn ids_of(ids: Tensor<1, Int>) -> Result<Vec<u32>, GeneratorError> {

@@ -12,7 +12,7 @@ use tessera_tokenizers::{Fingerprint, LoadError, TokenLayout, Tokens};
 use super::bert::Bert;
 use super::uvit::UVit;
 use super::{MaskGitConfig, ModelType, RandomDraws, SamplingConfig, sample};
-use crate::{Condition, GenerateOptions, Generator, GeneratorError, Step};
+use crate::{Condition, Content, GenerateOptions, Generated, Generator, GeneratorError, GeneratorInfo, Step};
 
 /// Either network.
 #[derive(Module, Debug)]
@@ -50,6 +50,7 @@ pub struct MaskGit {
     pub config: MaskGitConfig,
     /// Settings of the release.
     pub sampling: SamplingConfig,
+    info: GeneratorInfo,
     device: Device,
 }
 
@@ -75,7 +76,7 @@ pub fn load(document: &Value, weights: &Weights, device: &Device) -> Result<Mask
     let make = |params: &Params| Ok(MaskGitNetwork::new(params, &config)?);
     let (network, _, _) = load_strict::<_, LoadError>(weights, &[IGNORED], device, make)?;
     let sampling = SamplingConfig::from_value(document);
-    Ok(MaskGit { network, sampling, device: device.clone(), config })
+    Ok(MaskGit { network, sampling, device: device.clone(), info: info(&config), config })
 }
 
 /// A generator with starting values, for training and for tests.
@@ -87,7 +88,7 @@ pub fn random(document: &Value, seed: u64, device: &Device) -> Result<MaskGit, L
     let source = ParamSource::seeded(seed, device);
     let network = MaskGitNetwork::new(&source.root(), &config)?;
     let sampling = SamplingConfig::from_value(document);
-    Ok(MaskGit { network, sampling, device: device.clone(), config })
+    Ok(MaskGit { network, sampling, device: device.clone(), info: info(&config), config })
 }
 
 impl MaskGit {
@@ -95,7 +96,7 @@ impl MaskGit {
         let mut sampling = self.sampling.clone();
         sampling.num_sample_steps = options.steps.unwrap_or(sampling.num_sample_steps);
         sampling.guidance_scale = options.guidance_scale.unwrap_or(sampling.guidance_scale);
-        sampling.randomize_temperature = options.temperature.unwrap_or(sampling.randomize_temperature);
+        sampling.randomize_temperature = options.sampling.temperature.unwrap_or(sampling.randomize_temperature);
         if sampling.num_sample_steps == 0 {
             let expected = "at least 1".to_owned();
             return Err(GeneratorError::InvalidOption { option: "steps", expected, found: "0".to_owned() });
@@ -114,17 +115,17 @@ impl MaskGit {
                     index.map(Some).ok_or(GeneratorError::UnknownClass { class, classes })
                 })
                 .collect(),
+            other => Err(GeneratorError::UnfitCondition {
+                expected: format!("classes 0..{classes}"),
+                found: other.kind().to_owned(),
+            }),
         }
     }
 }
 
 impl Generator for MaskGit {
-    fn layout(&self) -> TokenLayout {
-        TokenLayout::Ordered { len: self.config.image_seq_len as u32 }
-    }
-
-    fn vocab(&self) -> Vec<u32> {
-        vec![self.config.codebook_size as u32]
+    fn info(&self) -> &GeneratorInfo {
+        &self.info
     }
 
     fn generate(
@@ -132,11 +133,19 @@ impl Generator for MaskGit {
         condition: &Condition,
         options: &GenerateOptions,
         on_step: &mut dyn FnMut(&Step<'_>) -> ControlFlow<()>,
-    ) -> Result<Tokens, GeneratorError> {
+    ) -> Result<Generated, GeneratorError> {
         let sampling = self.sampling(options)?;
         let classes = self.classes(condition)?;
         let mut draws = RandomDraws::new(options.seed);
         let ids = sample(&self.network, &self.config, &sampling, &classes, &mut draws, &self.device, on_step)?;
-        Ok(Tokens::new(ids, classes.len(), self.layout(), self.vocab(), Fingerprint::default())?)
+        let vocab = vec![self.config.codebook_size as u32];
+        let tokens = Tokens::new(ids, classes.len(), self.info.layout.clone(), vocab, Fingerprint::default())?;
+        Ok(Generated::Tokens(tokens))
     }
+}
+
+fn info(config: &MaskGitConfig) -> GeneratorInfo {
+    let layout = TokenLayout::Ordered { len: config.image_seq_len as u32 };
+    let content = Content::Codes { vocab: vec![config.codebook_size as u32] };
+    GeneratorInfo { classes: Some(config.condition_num_classes), ..GeneratorInfo::new("maskgit", layout, content) }
 }

@@ -91,8 +91,8 @@ pub fn sample(
                 ids[at] = (last || value > threshold).then_some(candidates[at]);
             }
         }
-        let report = Step { index: step, of: steps, ids: &ids };
-        if on_step(&report).is_break() {
+        let so_far = || Ok(ids.clone());
+        if on_step(&Step::of_ids(step, steps, &so_far)).is_break() {
             return Err(GeneratorError::Stopped(step));
         }
     }

@@ -1,0 +1,5 @@
+//! Drawing ids from logits.
+
+mod options;
+
+pub use options::Sampling;
