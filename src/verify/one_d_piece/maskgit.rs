@@ -92,7 +92,7 @@ fn sampled(
     let mut history = vec![mask; batch * positions];
     let mut draws = Recorded { logits, confidence };
     let ids = sample(&generator.network, config, sampling, classes, &mut draws, device, &mut |step| {
-        history.extend(step.ids.iter().map(|id| id.map_or(mask, i64::from)));
+        history.extend(step.ids().unwrap_or_default().into_iter().map(|id| id.map_or(mask, i64::from)));
         ControlFlow::Continue(())
     })?;
     values.insert(&format!("{run}.ids_per_step"), Value::Integers(vec![steps + 1, batch, positions], history));
