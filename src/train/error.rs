@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tessera_datasets::DatasetError;
 use tessera_generators::GeneratorError;
 use tessera_layers::checkpoint::CheckpointError;
-use tessera_tokenizers::{LoadError, TokenFileError, TokenizerError};
+use tessera_tokenizers::{LoadError, TokenFileError};
 
 /// Why a training did not start, or ended early.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +69,7 @@ pub enum TrainError {
     Checkpoint(#[from] CheckpointError),
     /// Pictures do not go through the tokenizer, or codes not back.
     #[error(transparent)]
-    Tokenizer(#[from] TokenizerError),
+    Codec(#[from] crate::Error),
     /// Samples cannot be generated.
     #[error(transparent)]
     Generator(#[from] GeneratorError),

@@ -11,12 +11,14 @@ use rand_chacha::ChaCha8Rng;
 use tessera_datasets::{Picture, Sheet};
 use tessera_generators::{Condition, GenerateOptions, Generator, Words};
 use tessera_layers::ParamSpec;
+use tessera_tokenizers::DecodeOptions;
 
-use super::codes::{CodeBatch, CodeCache, CodeEncoder, CodeFeed, Dropping};
+use super::codes::{CodeBatch, CodeCache, CodeFeed, Dropping};
 use super::feed::open_loader;
 use super::objective::Losses;
 use super::training::{Pass, Training};
 use super::{TrainConfig, TrainError, ValidationLine};
+use crate::Codec;
 
 /// How one kind of generator is trained.
 pub trait GeneratorObjective {
@@ -60,7 +62,7 @@ pub struct GeneratorLosses {
 /// The codes that a training learns from and is judged by.
 pub struct TrainingCodes {
     /// What encodes and decodes.
-    pub encoder: CodeEncoder,
+    pub encoder: Codec,
     /// To learn from.
     pub cache: Arc<CodeCache>,
     /// To judge by.
@@ -80,7 +82,7 @@ impl TrainingCodes {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, TrainError> {
         let section = &config.generator;
-        let encoder = CodeEncoder::open(section.tokenizer.as_deref(), device)?;
+        let encoder = Codec::open(section.tokenizer.as_deref(), device)?;
         let folder = section.cache.clone().unwrap_or_else(|| out.join("codes"));
         let mut encode = |config: &TrainConfig, folder: &Path, views: usize| {
             let loader = open_loader(config, encoder.side())?;
@@ -217,7 +219,9 @@ impl<O: GeneratorObjective> Training for OnCodes<O> {
         let generated =
             generator.generate(&condition, &GenerateOptions::default(), &mut |_| ControlFlow::Continue(()))?;
         let mut sheet = Sheet::new().with_cell_side(128);
-        for (index, picture) in self.codes.encoder.pictures(generated)?.into_iter().enumerate() {
+        for (index, picture) in
+            self.codes.encoder.decode(&generated, &DecodeOptions::default())?.into_iter().enumerate()
+        {
             let caption = match &condition {
                 Condition::Captions(captions) => captions.get(index).map(String::as_str),
                 _ => None,

@@ -32,6 +32,13 @@ mod step;
 
 /// What a run tells while it goes on.
 pub enum Event<'a> {
+    /// Pictures go through the tokenizer, before a generator's training starts.
+    Encoded {
+        /// Items done.
+        done: usize,
+        /// Items in all.
+        of: usize,
+    },
     /// It starts, or goes on, after this many steps.
     Start {
         /// Steps done.

@@ -1,6 +1,7 @@
 //! [`CodeBatch`]: items for one forward pass of a generator.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use tessera_generators::Generated;
 
 /// Codes of a batch.
 #[derive(Debug, Clone)]
@@ -67,6 +68,18 @@ impl CodeValues {
                 let picked: Vec<f32> = ranges.filter_map(|range| values.get(range)).flatten().copied().collect();
                 Codes::Latents(Tensor::from_data(TensorData::new(picked, shape), device))
             }
+        }
+    }
+
+    /// What a codec made.
+    pub fn of(generated: Generated) -> Self {
+        match generated {
+            Generated::Latents(latents) => {
+                let [_, _, channels] = latents.vectors.dims();
+                Self::Latents(latents.vectors.into_data().iter().collect(), channels)
+            }
+            Generated::Tokens(tokens) => Self::Ids(tokens.ids().to_vec(), tokens.vocab().to_vec()),
+            _ => Self::Ids(Vec::new(), Vec::new()),
         }
     }
 

@@ -9,8 +9,8 @@ use tessera_generators::Content;
 use tessera_tokenizers::{Fingerprint, TokenLayout};
 
 use super::batch::CodeValues;
-use super::encoder::CodeEncoder;
 use super::shard::{Described, Shard};
+use crate::Codec;
 use crate::train::TrainError;
 use crate::train::checkpoint::{io, write};
 
@@ -43,7 +43,7 @@ impl CodeCache {
     /// [`TrainError`] if the folder holds other codes, a picture cannot be encoded, or a file not be read or written.
     pub fn open(
         folder: &Path,
-        encoder: &CodeEncoder,
+        encoder: &Codec,
         loader: &Loader,
         sources: &str,
         views: usize,
@@ -70,7 +70,7 @@ impl CodeCache {
                     let side = usize::try_from(read.image_size).unwrap_or(usize::MAX);
                     let images = TensorData::new(read.images, [read.batch_size, 3, side, side]);
                     let images = Tensor::<4>::from_data(images, device).slice([start..end]);
-                    values.extend(encoder.encode(images)?);
+                    values.extend(CodeValues::of(encoder.encode(images)?));
                     let part = start..end;
                     described.captions.extend(read.captions.get(part.clone()).unwrap_or_default().iter().cloned());
                     described.labels.extend(read.labels.get(part).unwrap_or_default());
@@ -88,7 +88,7 @@ impl CodeCache {
         Ok(cache)
     }
 
-    fn empty(encoder: &CodeEncoder) -> Self {
+    fn empty(encoder: &Codec) -> Self {
         let values = match encoder.content() {
             Content::Latents { channels } => CodeValues::Latents(Vec::new(), channels),
             Content::Codes { vocab } => CodeValues::Ids(Vec::new(), vocab),

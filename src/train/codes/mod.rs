@@ -12,11 +12,9 @@
 
 mod batch;
 mod cache;
-mod encoder;
 mod feed;
 mod shard;
 
 pub use batch::{CodeBatch, CodeValues, Codes};
 pub use cache::CodeCache;
-pub use encoder::CodeEncoder;
 pub use feed::{CodeFeed, Dropping};

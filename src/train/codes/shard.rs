@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tessera_layers::checkpoint::{NamedTensor, Precision, Weights, write_safetensors};
-use tessera_tokenizers::{Fingerprint, TokenFile, TokenLayout, Tokens, TokensError, load_tokens, save_tokens};
+use tessera_tokenizers::{
+    Fingerprint, TokenFile, TokenLayout, TokenizerError, Tokens, TokensError, load_tokens, save_tokens,
+};
 
 use super::batch::CodeValues;
 use crate::train::TrainError;
@@ -122,5 +124,5 @@ impl Shard {
 
 /// Ids that a tokenizer made and that are no tokens: its fault.
 fn of_model(error: TokensError) -> TrainError {
-    TrainError::Tokenizer(error.into())
+    TrainError::Codec(TokenizerError::from(error).into())
 }
