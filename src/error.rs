@@ -1,6 +1,7 @@
 //! Errors of what crosses crates.
 
 use tessera_datasets::DatasetError;
+use tessera_generators::GeneratorError;
 use tessera_layers::checkpoint::CheckpointError;
 use tessera_tokenizers::{LoadError, TokenFileError, TokenizerError};
 
@@ -17,6 +18,12 @@ pub enum Error {
     /// The tokenizer refused its input.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+    /// The generator refused its input.
+    #[error(transparent)]
+    Generator(#[from] GeneratorError),
+    /// Two models, or a model and its input, that do not belong together.
+    #[error("{0}")]
+    Unfit(String),
     /// A token file could not be read or written.
     #[error(transparent)]
     TokenFile(#[from] TokenFileError),

@@ -31,6 +31,8 @@
 //! The other tokenizers and the autoregressive generators follow; see `CHANGELOG.md`.
 #![deny(missing_docs)]
 
+mod codec;
+mod completion;
 mod default_model;
 mod error;
 pub mod eval;
@@ -41,6 +43,8 @@ mod squares;
 pub mod train;
 pub mod verify;
 
+pub use codec::Codec;
+pub use completion::{Region, given_part, so_far};
 pub use default_model::default_tokenizer;
 pub use error::Error;
 pub use memory::peak_memory;

@@ -35,6 +35,26 @@ fn quoted_fields_byte_order_marks_and_windows_line_ends_are_understood() {
 }
 
 #[test]
+fn tags_go_before_the_caption_that_is_asked_for() {
+    let table = "file,style,group,name,caption\n0.png,noto,animals and nature,red cat,a caption\n1.png,,food,,other\n";
+    let (_folder, mut settings) = labelled(2, table);
+    settings.tags = vec!["style".into(), "group".into()];
+    settings.caption_column = Some("name".into());
+    let all = validation(&settings, 4, 10).unwrap();
+    assert_eq!(all[0].caption.as_deref(), Some("style=noto group=animals_and_nature red cat"));
+    assert_eq!(all[1].caption.as_deref(), Some("group=food"));
+    for column in ["tags", "caption_column"] {
+        let error = refused(table, |settings| match column {
+            "tags" => settings.tags = vec!["colour".into()],
+            _ => settings.caption_column = Some("colour".into()),
+        });
+        assert!(error.to_string().contains("\"colour\""), "{error}");
+        let without = DataSource { labels: None, tags: vec!["a".into()], ..DataSource::new("x") };
+        assert!(matches!(without.check(), Err(DatasetError::Setting { setting: "tags", .. })));
+    }
+}
+
+#[test]
 fn the_table_decides_what_belongs_and_its_split_column_what_is_kept() {
     let table = "file,split\n0.png,train\n2.png,val\n3.png,train\n";
     let (_folder, mut settings) = labelled(5, table);

@@ -123,6 +123,11 @@ impl<'a> Step<'a> {
         }
     }
 
+    /// Whether the generator makes latents.
+    pub fn is_of_latents(&self) -> bool {
+        matches!(self.so_far, SoFar::Latents(_))
+    }
+
     /// Latents so far, `[samples, positions, channels]` in the layout's order, zeros where nothing is there yet; `None` from
     /// generators of ids.
     pub fn latents(&self) -> Option<Tensor<3>> {

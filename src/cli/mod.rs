@@ -7,6 +7,7 @@ mod devices;
 mod encode;
 mod eval;
 mod flow;
+mod generate;
 mod inputs;
 mod inspect;
 mod judges;
@@ -21,7 +22,7 @@ use clap::{Parser, Subcommand};
 
 use common::Common;
 
-/// Images to few tokens and back.
+/// Images to few tokens and back, and new ones.
 #[derive(Parser)]
 #[command(
     name = "tessera",
@@ -49,7 +50,9 @@ enum Command {
     Reconstruct(reconstruct::Arguments),
     /// Quality, rate and codebook usage over a set of pictures, beside JPEG and WebP.
     Eval(eval::Arguments),
-    /// Trains a tokenizer.
+    /// New pictures, from a class, a style, a caption or a part of a picture.
+    Generate(Box<generate::Arguments>),
+    /// Trains a tokenizer or a generator.
     Train(Box<train::Arguments>),
     /// What a model, weight file or token file holds; writes random models too.
     Inspect(inspect::Arguments),
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Decode(arguments) => decode::run(arguments, &common),
         Command::Reconstruct(arguments) => reconstruct::run(arguments, &common),
         Command::Eval(arguments) => eval::run(arguments, &common),
+        Command::Generate(arguments) => generate::run(arguments, &common),
         Command::Train(arguments) => train::run(arguments, &common),
         Command::Inspect(arguments) => inspect::run(arguments, &common),
         Command::Verify(arguments) => verify::run(arguments, &common),

@@ -9,12 +9,12 @@ use anyhow::{Context as _, Result};
 use clap::{ArgMatches, Args, Command, FromArgMatches, error::Error};
 use indicatif::{HumanDuration, ProgressBar};
 use serde_json::json;
-use tessera::train::{Event, Line, TrainConfig, train};
+use tessera::train::{Event, Line, TrainConfig, ValidationLine, train};
 
 use super::common::Common;
 use super::output::Done;
 
-/// Trains a tokenizer, or goes on with a training that was stopped.
+/// Trains a tokenizer or a generator, or goes on with a training that was stopped.
 ///
 /// Settings come from the file, then from flags; --print-config shows all of them with their values.
 #[derive(Args)]
@@ -99,7 +99,9 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         summary.seconds / 3600.0,
         out.display()
     );
-    if let Some(validation) = &summary.validation {
+    if let Some(loss) = summary.validation.as_ref().and_then(|validation| validation.loss) {
+        text += &format!("validation loss {loss:.4}\n");
+    } else if let Some(validation) = &summary.validation {
         let psnr: Vec<String> = validation.psnr.iter().map(|(tokens, psnr)| format!("{psnr:.2} at {tokens}")).collect();
         text += &format!("validation PSNR in dB: {} tokens", psnr.join(", "));
         if validation.usage > 0.0 {
@@ -153,6 +155,10 @@ fn tell(event: &Event<'_>, bar: &ProgressBar, remaining: Duration, say: &impl Fn
                 100.0 * line.wait_share,
                 HumanDuration(remaining)
             ));
+        }
+        Event::Encoded { done, of } => bar.set_message(if done < of { "encoding" } else { "training" }),
+        Event::Line(Line::Validation(ValidationLine { step, loss: Some(loss), .. })) => {
+            say(format!("step {step:>6}  validation loss {loss:.4} (perplexity {:.1})", loss.exp()));
         }
         Event::Line(Line::Validation(line)) => {
             let psnr: Vec<String> = line.psnr.iter().map(|(tokens, psnr)| format!("{tokens}: {psnr:.2}")).collect();

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::TrainError;
 use super::sections::{
-    CodebookConfig, DataConfig, LossConfig, ModelSection, OptimizerConfig, RunConfig, Stage, ValidationConfig,
+    CodebookConfig, DataConfig, GeneratorSection, LossConfig, ModelSection, OptimizerConfig, RunConfig, Stage,
+    ValidationConfig,
 };
 
 /// A training run. In a file each field below is a section, as `[optimizer]`; on the command line every entry is a flag.
@@ -32,6 +33,9 @@ pub struct TrainConfig {
     #[command(flatten)]
     /// Care for the codebook.
     pub codebook: CodebookConfig,
+    #[command(flatten)]
+    /// What a generator learns from.
+    pub generator: GeneratorSection,
     #[command(flatten)]
     /// Pictures to learn from.
     pub data: DataConfig,
@@ -78,10 +82,24 @@ impl TrainConfig {
         let (data, read) = (&mut config.data, usual.data);
         (data.workers, data.prefetch, data.cache_mib) = (read.workers, read.prefetch, read.cache_mib);
         config.validation = usual.validation;
+        (config.generator.cache, config.generator.samples) = (None, Vec::new());
         for path in config.paths() {
             *path = path.file_name().map(PathBuf::from).unwrap_or_default();
         }
         config.to_toml()
+    }
+
+    /// What decides about the codes of the sources, as text.
+    ///
+    /// # Errors
+    /// [`TrainError::Invalid`] if a path is not Unicode.
+    pub fn essence_of_sources(&self) -> Result<String, TrainError> {
+        let mut sources = Self {
+            data: DataConfig { sources: self.data.sources.clone(), ..DataConfig::default() },
+            ..Self::default()
+        };
+        sources.run.seed = self.run.seed;
+        sources.essence()
     }
 
     fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
@@ -100,6 +118,17 @@ impl TrainConfig {
         for path in self.paths() {
             *path = folder.join(&path);
         }
+        let generator = &mut self.generator;
+        if let Some(tokenizer) = &mut generator.tokenizer {
+            // A hub id is no path.
+            let beside = folder.join(&tokenizer);
+            if beside.exists() {
+                *tokenizer = beside.to_string_lossy().into_owned();
+            }
+        }
+        if let Some(cache) = &mut generator.cache {
+            *cache = folder.join(&cache);
+        }
     }
 
     /// Checks what can be known before anything is opened.
@@ -108,7 +137,8 @@ impl TrainConfig {
     /// [`TrainError::Invalid`] naming the first setting that does not fit.
     pub fn check(&self) -> Result<(), TrainError> {
         let (run, loss, optimizer) = (&self.run, &self.loss, &self.optimizer);
-        let positive: [(&'static str, u64); 6] = [
+        let positive: [(&'static str, u64); 7] = [
+            ("generator.views", self.generator.views as u64),
             ("run.steps", run.steps),
             ("run.batch_size", run.batch_size as u64),
             ("run.accumulate", run.accumulate as u64),
@@ -122,7 +152,9 @@ impl TrainConfig {
                 return invalid(key, format!("a number from 1 to {most}"), value.to_string());
             }
         }
-        let weights: [(&'static str, f64); 14] = [
+        let generator = &self.generator;
+        let weights: [(&'static str, f64); 15] = [
+            ("generator.z_loss_weight", generator.z_loss_weight),
             ("loss.reconstruction_weight", loss.reconstruction_weight),
             ("loss.quantizer_weight", loss.quantizer_weight),
             ("loss.kl_weight", loss.kl_weight),
@@ -141,6 +173,16 @@ impl TrainConfig {
         for (key, value) in weights {
             if !(value.is_finite() && value >= 0.0) {
                 return invalid(key, "a number from 0 up".to_owned(), value.to_string());
+            }
+        }
+        let shares: [(&'static str, f64); 3] = [
+            ("generator.condition_dropout", generator.condition_dropout),
+            ("generator.word_dropout", generator.word_dropout),
+            ("generator.label_smoothing", generator.label_smoothing),
+        ];
+        for (key, value) in shares {
+            if !(0.0..=1.0).contains(&value) {
+                return invalid(key, "a share from 0 to 1".to_owned(), value.to_string());
             }
         }
         let decays: [(&'static str, f64); 3] = [

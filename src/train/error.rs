@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use tessera_datasets::DatasetError;
+use tessera_generators::GeneratorError;
 use tessera_layers::checkpoint::CheckpointError;
-use tessera_tokenizers::LoadError;
+use tessera_tokenizers::{LoadError, TokenFileError};
 
 /// Why a training did not start, or ended early.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +67,15 @@ pub enum TrainError {
     /// A checkpoint cannot be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// Pictures do not go through the tokenizer, or codes not back.
+    #[error(transparent)]
+    Codec(#[from] crate::Error),
+    /// Samples cannot be generated.
+    #[error(transparent)]
+    Generator(#[from] GeneratorError),
+    /// Codes of a data set cannot be read or written.
+    #[error(transparent)]
+    Codes(#[from] TokenFileError),
     /// A report cannot be drawn.
     #[error("the report cannot be drawn: {0}")]
     Report(String),

@@ -39,8 +39,9 @@ pub struct TrainLine {
     pub seconds: f64,
 }
 
-/// A validation of the averaged weights.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A validation of the averaged weights. What a network does not have is empty or 0.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ValidationLine {
     /// Steps done.
     pub step: u64,
@@ -50,6 +51,10 @@ pub struct ValidationLine {
     pub usage: f64,
     /// Effective number of codes.
     pub perplexity: f64,
+    /// A generator's mean loss: cross-entropy of a token in nats, or squared error of a flow's velocity.
+    pub loss: Option<f64>,
+    /// The same by position, or by entity, in the order of generation.
+    pub loss_by_position: Vec<f64>,
 }
 
 /// One line of `metrics.jsonl`.

@@ -1,4 +1,4 @@
-//! Training of tokenizers: `tessera train` as a library.
+//! Training of tokenizers and generators: `tessera train` as a library.
 //!
 //! ```text
 //! data sources ─▶ loader (decodes ahead) ─▶ batch ─▶ network ─▶ losses ─▶ gradients ─▶ clip ─▶ AdamW ─▶ averaged weights
@@ -6,6 +6,8 @@
 //!                                                       └── dead codes moved onto latents        checkpoints, metrics,
 //!                                                                                                 validation, report
 //! ```
+//!
+//! Tokenizers learn from pictures, generators from [`codes`]: pictures that a tokenizer encoded once.
 //!
 //! A run is a folder. It holds `train.toml` (the settings), `metrics.jsonl`, `report.html`, `samples/`, `checkpoints/` and, at
 //! the end, the model: `config.json` and `model.safetensors` with averaged weights. A run that was stopped at any
@@ -19,13 +21,17 @@ mod autoencoder_kl;
 mod chart;
 pub mod checkpoint;
 pub mod codebook;
+pub mod codes;
 mod config;
 mod ema;
 mod error;
+mod feed;
 mod flextok;
+mod generator;
 mod metrics;
 mod objective;
 mod objectives;
+mod on_pictures;
 mod one_d_piece;
 mod optimizer;
 mod parameters;
@@ -34,6 +40,7 @@ mod report;
 pub mod schedule;
 mod sections;
 mod trainer;
+mod training;
 mod validation;
 mod window;
 
@@ -41,12 +48,13 @@ pub use autoencoder_kl::AutoencoderKlObjective;
 pub use config::TrainConfig;
 pub use error::TrainError;
 pub use flextok::{FlexTokObjective, FlexTokTraining};
+pub use generator::{GeneratorLosses, GeneratorObjective, OnCodes, TrainingCodes};
 pub use metrics::{Line, TrainLine, ValidationLine};
 pub use objective::{Losses, Objective};
 pub use one_d_piece::OneDPieceObjective;
 pub use sections::{
-    CodebookConfig, DataConfig, LossConfig, ModelSection, OptimizerConfig, RunConfig, SavePrecision, Stage, Start,
-    ValidationConfig,
+    CodebookConfig, DataConfig, GeneratorSection, LossConfig, ModelSection, OptimizerConfig, RunConfig, SavePrecision,
+    Stage, Start, ValidationConfig,
 };
 pub use trainer::{Event, Summary, train};
 pub use validation::token_counts;

@@ -31,7 +31,7 @@ pub fn write_report(
     page += &summary(lines);
     if let Some(sheet) = sheet {
         let data = STANDARD.encode(sheet);
-        page += &format!("<h2>Reconstructions</h2><img alt=\"samples\" src=\"data:image/png;base64,{data}\">");
+        page += &format!("<h2>Samples</h2><img alt=\"samples\" src=\"data:image/png;base64,{data}\">");
     }
     page += "<h2>Curves</h2>";
     for (title, curves) in curves(lines) {
@@ -55,7 +55,12 @@ fn summary(lines: &[Line]) -> String {
     }
     let judged = lines.iter().rev().find_map(|line| if let Line::Validation(line) = line { Some(line) } else { None });
     if let Some(line) = judged {
-        row("codebook used in validation", format!("{:.1} %", 100.0 * line.usage));
+        if line.usage > 0.0 {
+            row("codebook used in validation", format!("{:.1} %", 100.0 * line.usage));
+        }
+        if let Some(loss) = line.loss {
+            row("validation loss", format!("{loss:.4}"));
+        }
         for (tokens, psnr) in &line.psnr {
             row(&format!("PSNR at {tokens} tokens"), format!("{psnr:.2} dB"));
         }
@@ -67,6 +72,7 @@ fn curves(lines: &[Line]) -> Vec<(&'static str, Vec<Curve>)> {
     let mut losses: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
     let mut psnr: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
     let (mut rate, mut norm, mut speed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut judged, mut by_position) = (Vec::new(), Vec::new());
     let (mut usage, mut judged_usage, mut perplexity, mut dead) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for line in lines {
         match line {
@@ -84,6 +90,11 @@ fn curves(lines: &[Line]) -> Vec<(&'static str, Vec<Curve>)> {
             }
             Line::Validation(line) => {
                 let step = line.step as f64;
+                judged.extend(line.loss.map(|loss| (step, loss)));
+                if !line.loss_by_position.is_empty() {
+                    let points = line.loss_by_position.iter().enumerate();
+                    by_position = points.map(|(position, loss)| (position as f64, *loss)).collect();
+                }
                 judged_usage.push((step, 100.0 * line.usage));
                 for (tokens, value) in &line.psnr {
                     psnr.entry(*tokens).or_default().push((step, *value));
@@ -97,6 +108,8 @@ fn curves(lines: &[Line]) -> Vec<(&'static str, Vec<Curve>)> {
         psnr.into_iter().map(|(tokens, points)| one(&tokens.to_string(), points)).collect::<Vec<_>>(),
     )];
     charts.push(("Loss terms", losses.into_iter().map(|(name, points)| one(name, points)).collect()));
+    charts.push(("Validation loss", vec![one("loss", judged)]));
+    charts.push(("Validation loss by position, at the end", vec![one("loss", by_position)]));
     charts.push(("Codes used in %", vec![one("training", usage), one("validation", judged_usage)]));
     charts.push(("Codebook perplexity and dead codes", vec![one("perplexity", perplexity), one("dead", dead)]));
     charts.push(("Norm of the gradient", vec![one("norm", norm)]));

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
-use tessera_datasets::{Loader, LoaderOptions, Source, validation};
 use tessera_tokenizers::ModelConfig;
 
 use super::adversary::Adversary;
@@ -14,15 +13,17 @@ use super::autoencoder_kl::AutoencoderKlObjective;
 use super::checkpoint::{Checkpoints, read_state, write};
 use super::codebook::CodeCounts;
 use super::ema::Ema;
+use super::feed::Feed as _;
 use super::flextok::FlexTokObjective;
 use super::metrics::{Line, Metrics, TrainLine, ValidationLine};
 use super::objective::Objective;
+use super::on_pictures::OnPictures;
 use super::one_d_piece::OneDPieceObjective;
 use super::optimizer::NamedAdamW;
 use super::parameters::Parameters;
 use super::perceptual::Perceptual;
 use super::schedule::learning_rate;
-use super::validation::Validation;
+use super::training::Training;
 use super::window::Window;
 use super::{TrainConfig, TrainError};
 
@@ -31,6 +32,13 @@ mod step;
 
 /// What a run tells while it goes on.
 pub enum Event<'a> {
+    /// Pictures go through the tokenizer, before a generator's training starts.
+    Encoded {
+        /// Items done.
+        done: usize,
+        /// Items in all.
+        of: usize,
+    },
     /// It starts, or goes on, after this many steps.
     Start {
         /// Steps done.
@@ -84,18 +92,16 @@ pub fn train(
 ) -> Result<Summary, TrainError> {
     config.check()?;
     let trained = device.clone().autodiff();
+    let run = Run { config, out, device, resume };
     match read_architecture(&config.model.architecture)? {
         ModelConfig::OneDPiece(architecture) => {
-            let (objective, network) = OneDPieceObjective::new(config, architecture, &trained)?;
-            Trainer::new(config, out, device, objective, network, resume)?.run(on_event)
+            run.on_pictures(OneDPieceObjective::new(config, architecture, &trained)?, on_event)
         }
         ModelConfig::AutoencoderKl(architecture) => {
-            let (objective, network) = AutoencoderKlObjective::new(config, architecture, &trained)?;
-            Trainer::new(config, out, device, objective, network, resume)?.run(on_event)
+            run.on_pictures(AutoencoderKlObjective::new(config, architecture, &trained)?, on_event)
         }
         ModelConfig::FlexTok(architecture) => {
-            let (objective, network) = FlexTokObjective::new(config, architecture, &trained)?;
-            Trainer::new(config, out, device, objective, network, resume)?.run(on_event)
+            run.on_pictures(FlexTokObjective::new(config, architecture, &trained)?, on_event)
         }
         _ => Err(TrainError::Invalid {
             key: "model.architecture",
@@ -105,20 +111,41 @@ pub fn train(
     }
 }
 
-struct Trainer<'a, O: Objective> {
+/// What all trainings are told alike.
+struct Run<'a> {
     config: &'a TrainConfig,
     out: &'a Path,
     device: &'a Device,
-    objective: O,
-    network: O::Network,
+    resume: bool,
+}
+
+/// Hears of a run, and may stop it.
+type OnEvent<'a> = &'a mut dyn FnMut(Event<'_>) -> ControlFlow<()>;
+
+impl Run<'_> {
+    fn on_pictures<O: Objective>(
+        &self,
+        (objective, network): (O, O::Network),
+        on_event: OnEvent<'_>,
+    ) -> Result<Summary, TrainError> {
+        let (training, feed) = OnPictures::new(self.config, objective, self.device)?;
+        Trainer::new(self, training, feed, network)?.run(on_event)
+    }
+}
+
+struct Trainer<'a, T: Training> {
+    config: &'a TrainConfig,
+    out: &'a Path,
+    device: &'a Device,
+    training: T,
+    feed: T::Feed,
+    network: T::Network,
     parameters: Parameters,
     optimizer: NamedAdamW,
     ema: Ema,
     adversary: Option<Adversary>,
     perceptual: Option<Perceptual>,
     codes: CodeCounts,
-    loader: Loader,
-    validation: Validation,
     checkpoints: Checkpoints,
     metrics: Metrics,
     settings: String,
@@ -128,15 +155,9 @@ struct Trainer<'a, O: Objective> {
     sheet: Option<Vec<u8>>,
 }
 
-impl<'a, O: Objective> Trainer<'a, O> {
-    fn new(
-        config: &'a TrainConfig,
-        out: &'a Path,
-        device: &'a Device,
-        objective: O,
-        network: O::Network,
-        resume: bool,
-    ) -> Result<Self, TrainError> {
+impl<'a, T: Training> Trainer<'a, T> {
+    fn new(run: &Run<'a>, training: T, feed: T::Feed, network: T::Network) -> Result<Self, TrainError> {
+        let Run { config, out, device, resume } = *run;
         std::fs::create_dir_all(out).map_err(|source| TrainError::Io { path: out.to_owned(), source })?;
         let checkpoints = Checkpoints::new(out, config.run.keep_checkpoints);
         let last = checkpoints.last()?;
@@ -156,42 +177,22 @@ impl<'a, O: Objective> Trainer<'a, O> {
                 advice: "resume with the settings of its train.toml, or name another folder",
             });
         }
-        let side = u32::try_from(objective.image_size()).unwrap_or(u32::MAX);
-        let options = LoaderOptions {
-            image_size: side,
-            batch_size: config.run.batch_size,
-            seed: config.run.seed,
-            strict: config.data.strict,
-            workers: config.data.workers,
-            prefetch: config.data.prefetch,
-            cache_mib: config.data.cache_mib,
-        };
-        let loader = Loader::new(&config.data.sources, options)?;
-        let pictures = match &config.validation.source {
-            Some(source) => validation(source, side, config.validation.validation_pictures)?
-                .into_iter()
-                .map(|example| example.picture)
-                .collect(),
-            None => Vec::new(),
-        };
         let trained = device.clone().autodiff();
         let adversary = match config.loss.adversarial_weight > 0.0 {
             true => Some(Adversary::new(&config.loss, &config.optimizer, config.run.seed, &trained)?),
             false => None,
         };
-        let codes = CodeCounts::new(objective.codes());
+        let codes = CodeCounts::new(training.codes());
         let mut trainer = Self {
             config,
             out,
             device,
-            parameters: Parameters::new(objective.specs()),
+            parameters: Parameters::new(training.specs()),
             optimizer: NamedAdamW::new(&config.optimizer),
             ema: Ema::new(config.optimizer.ema_decay),
             adversary,
             perceptual: None,
             codes,
-            loader,
-            validation: Validation::new(pictures, device.clone()),
             checkpoints,
             metrics: Metrics::open(out, saved.as_ref().map_or(0, |(_, state)| state.step))?,
             settings,
@@ -199,7 +200,8 @@ impl<'a, O: Objective> Trainer<'a, O> {
             step: 0,
             seconds: 0.0,
             sheet: None,
-            objective,
+            training,
+            feed,
             network,
         };
         if let Some((folder, state)) = saved {
@@ -212,24 +214,24 @@ impl<'a, O: Objective> Trainer<'a, O> {
     fn run(mut self, on_event: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>) -> Result<Summary, TrainError> {
         let run = &self.config.run;
         let trained: usize = self
-            .objective
+            .training
             .specs()
             .iter()
-            .filter(|spec| self.objective.is_trained(&spec.name))
+            .filter(|spec| self.training.is_trained(&spec.name))
             .map(|spec| spec.shape.iter().product::<usize>())
             .sum();
-        let pictures: Vec<usize> = self.loader.sources().iter().map(Source::len).collect();
+        let pictures = self.feed.items();
         let _ = on_event(Event::Start { step: self.step, parameters: trained, pictures: &pictures });
-        let mut stream = self.loader.stream(self.step * run.accumulate as u64)?;
+        self.feed.start(self.step * run.accumulate as u64)?;
         let (started, first) = (Instant::now(), self.step);
         let before = self.seconds;
         let codes = self.codes.counts().len();
-        let mut window = Window::new(&stream, codes);
+        let mut window = Window::new(&self.feed, codes);
         let mut judged = None;
         let mut stopped = false;
         while self.step < run.steps && !stopped {
             let rate = learning_rate(&self.config.optimizer, self.step, run.steps);
-            self.one_step(rate, &mut stream, &mut window)?;
+            self.one_step(rate, &mut window)?;
             self.step += 1;
             self.seconds = before + started.elapsed().as_secs_f64();
             let done = self.step - first;
@@ -241,17 +243,16 @@ impl<'a, O: Objective> Trainer<'a, O> {
                     step: self.step,
                     learning_rate: rate,
                     dead_codes: self.codes.dead().len(),
-                    skipped: self.loader.skipped().len(),
+                    skipped: self.feed.skipped().len(),
                     seconds: self.seconds,
-                    ..window.line(&stream)
+                    ..window.line(&self.feed)
                 };
-                window = Window::new(&stream, codes);
+                window = Window::new(&self.feed, codes);
                 self.push(Line::Train(line), on_event)?;
             }
             if (is_last || self.step.is_multiple_of(self.config.validation.validate_every))
-                && !self.validation.is_empty()
+                && let Some(line) = self.validate()?
             {
-                let line = self.validate()?;
                 judged = Some(line.clone());
                 self.push(Line::Validation(line), on_event)?;
             }
@@ -264,7 +265,7 @@ impl<'a, O: Objective> Trainer<'a, O> {
         Ok(Summary {
             step: self.step,
             validation: judged,
-            skipped: self.loader.skipped(),
+            skipped: self.feed.skipped(),
             seconds: self.seconds,
             is_finished: self.step == run.steps,
         })
@@ -275,17 +276,19 @@ impl<'a, O: Objective> Trainer<'a, O> {
         self.metrics.push(line)
     }
 
-    fn validate(&mut self) -> Result<ValidationLine, TrainError> {
+    fn validate(&mut self) -> Result<Option<ValidationLine>, TrainError> {
         let network = self.ema.plain(&self.network, &self.parameters);
-        let judged = self.validation.judge(&self.objective, &network)?;
-        if self.config.validation.sample_pictures > 0 {
-            let sheet = self.validation.sheet(&self.objective, &network, self.config.validation.sample_pictures)?;
+        let Some(line) = self.training.judge(&network)? else { return Ok(None) };
+        let count = self.config.validation.sample_pictures;
+        if count > 0
+            && let Some(sheet) = self.training.sheet(&network, count)?
+        {
             let folder = self.out.join("samples");
             std::fs::create_dir_all(&folder).map_err(|source| TrainError::Io { path: folder.clone(), source })?;
             let path = folder.join(format!("{:08}.png", self.step));
             tessera_datasets::save_png(&path, &sheet)?;
             self.sheet = std::fs::read(&path).ok();
         }
-        Ok(ValidationLine { step: self.step, psnr: judged.psnr, usage: judged.usage, perplexity: judged.perplexity })
+        Ok(Some(ValidationLine { step: self.step, ..line }))
     }
 }

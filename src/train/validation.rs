@@ -3,25 +3,15 @@
 use burn::tensor::{Device, Tensor};
 use tessera_datasets::{Picture, Sheet, psnr};
 
-use super::TrainError;
 use super::codebook::CodeCounts;
 use super::objective::Objective;
+use super::{TrainError, ValidationLine};
 use crate::squares::{parts, to_pictures, to_tensor};
 
 /// Pictures of the model's size and what is measured on them.
 pub struct Validation {
     pictures: Vec<Picture>,
     device: Device,
-}
-
-/// What a validation finds.
-pub struct Judgement {
-    /// Tokens, and the mean over pictures of the PSNR in dB when that many are decoded.
-    pub psnr: Vec<(usize, f64)>,
-    /// Share of the codebook used over all pictures, 0..=1.
-    pub usage: f64,
-    /// Effective number of codes.
-    pub perplexity: f64,
 }
 
 /// Side of a picture on a sample sheet, in pixels.
@@ -49,7 +39,7 @@ impl Validation {
     ///
     /// # Errors
     /// [`TrainError::Data`] if reconstructions do not fit the pictures.
-    pub fn judge<O: Objective>(&self, objective: &O, network: &O::Network) -> Result<Judgement, TrainError> {
+    pub fn judge<O: Objective>(&self, objective: &O, network: &O::Network) -> Result<ValidationLine, TrainError> {
         let counts = objective.token_counts();
         let mut sums = vec![0.0; counts.len()];
         let mut codes = CodeCounts::new(objective.codes());
@@ -68,7 +58,7 @@ impl Validation {
         }
         let count = self.pictures.len().max(1) as f64;
         let psnr = counts.into_iter().zip(sums).map(|(tokens, sum)| (tokens, sum / count)).collect();
-        Ok(Judgement { psnr, usage: codes.usage(), perplexity: codes.perplexity() })
+        Ok(ValidationLine { psnr, usage: codes.usage(), perplexity: codes.perplexity(), ..ValidationLine::default() })
     }
 
     /// `count` pictures from all over the set, each in a row with its reconstructions from more and more tokens.

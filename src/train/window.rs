@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Int, Tensor};
-use tessera_datasets::Stream;
 
 use super::codebook::CodeCounts;
+use super::feed::Feed;
 use super::metrics::TrainLine;
 
 /// Terms of a loss by name.
@@ -25,10 +25,10 @@ pub struct Window {
 
 impl Window {
     /// Begins now, for a codebook of `codes` codes.
-    pub fn new(stream: &Stream, codes: usize) -> Self {
+    pub fn new(feed: &impl Feed, codes: usize) -> Self {
         Self {
             started: Instant::now(),
-            waited: stream.waited(),
+            waited: feed.waited(),
             steps: 0,
             pictures: 0,
             terms: BTreeMap::new(),
@@ -67,7 +67,7 @@ impl Window {
     }
 
     /// The means since the window began; what only the trainer knows is left at nothing.
-    pub fn line(&self, stream: &Stream) -> TrainLine {
+    pub fn line(&self, feed: &impl Feed) -> TrainLine {
         let seconds = self.started.elapsed().as_secs_f64().max(1e-9);
         TrainLine {
             losses: self.terms.iter().map(|(name, (sum, count))| ((*name).to_owned(), sum / *count as f64)).collect(),
@@ -75,7 +75,7 @@ impl Window {
             usage: self.codes.usage(),
             perplexity: self.codes.perplexity(),
             images_per_second: self.pictures as f64 / seconds,
-            wait_share: (stream.waited() - self.waited).as_secs_f64() / seconds,
+            wait_share: (feed.waited() - self.waited).as_secs_f64() / seconds,
             peak_memory: crate::peak_memory(),
             ..TrainLine::default()
         }

@@ -34,6 +34,8 @@ struct Columns<'a> {
     split: Option<(usize, &'a str)>,
     caption: Option<usize>,
     class: Option<(usize, &'a str)>,
+    /// Columns whose values go before the caption.
+    tags: Vec<(usize, &'a str)>,
     /// Column and value; whether a row has shown it.
     no_flip: Vec<(usize, &'a str, bool)>,
 }
@@ -89,12 +91,17 @@ impl<'a> Columns<'a> {
             optional(name).ok_or_else(|| wrong(path, 1, &format!("a column {name:?}"), format!("only {names:?}")))
         };
         let class = settings.class_column.as_deref().map(|name| Ok((needed(name)?, name))).transpose()?;
+        let caption = match settings.caption_column.as_deref() {
+            Some(name) => Some(needed(name)?),
+            None => optional("caption"),
+        };
         let rules = settings.no_flip_rules()?.into_iter();
         Ok(Self {
             file: needed("file")?,
             split: optional("split").zip(settings.split.as_deref()),
-            caption: optional("caption"),
+            caption,
             class,
+            tags: settings.tags.iter().map(|name| Ok((needed(name)?, name.as_str()))).collect::<Result<_>>()?,
             no_flip: rules.map(|(column, value)| Ok((needed(column)?, value, false))).collect::<Result<_>>()?,
         })
     }
@@ -117,7 +124,13 @@ impl<'a> Columns<'a> {
                 wrong(path, line, &format!("an integer from 0 on in the column {name:?}"), format!("{found:?}"))
             })?),
         };
-        let caption = self.caption.map(field).filter(|text| !text.is_empty()).map(str::to_owned);
+        let tag = |(column, name): &(usize, &str)| {
+            let value: Vec<&str> = field(*column).split_whitespace().collect();
+            (!value.is_empty()).then(|| format!("{name}={}", value.join("_")))
+        };
+        let text = self.caption.map(field).filter(|text| !text.is_empty()).map(str::to_owned);
+        let words: Vec<String> = self.tags.iter().filter_map(tag).chain(text).collect();
+        let caption = (!words.is_empty()).then(|| words.join(" "));
         Ok((file, Row { label, caption, may_flip }))
     }
 

@@ -74,13 +74,18 @@ pub struct DataSource {
     pub path: PathBuf,
     /// A CSV table with a column `file`: the image's path inside the tar or folder, `/` between its parts.
     ///
-    /// Its columns `split` and `caption` are used if present, others on request. The table decides what belongs to the
+    /// Its column `split` and that of captions are used if present, others on request. The table decides what belongs to the
     /// source: images without a row are left out; a row (of the split) without its image is an error.
     pub labels: Option<PathBuf>,
     /// The CSV column of integers that becomes the class label, for example `group_id`; an empty field means none.
     ///
     /// Without it, a webdataset's `.cls` files give the labels.
     pub class_column: Option<String>,
+    /// The CSV column of captions; `caption`, if the table has it, where this is absent.
+    pub caption_column: Option<String>,
+    /// CSV columns whose values go before the caption as words, each with its column's name: `style=noto group=animals`.
+    /// Spaces inside a value become `_`.
+    pub tags: Vec<String>,
     /// Keeps the samples of this split; everything if absent.
     ///
     /// With a `split` column in the table, its values. Otherwise `train`, `val` or `test`: a hash of the sample's key
@@ -113,6 +118,8 @@ impl Default for DataSource {
             path: PathBuf::new(),
             labels: None,
             class_column: None,
+            caption_column: None,
+            tags: Vec::new(),
             split: None,
             holdout: 0.0,
             weight: 1.0,
@@ -153,6 +160,16 @@ impl DataSource {
         if self.labels.is_none() {
             if let Some(column) = &self.class_column {
                 return wrong("class_column", "a table in `labels` that holds the column", format!("only {column:?}"));
+            }
+            if let Some(column) = &self.caption_column {
+                return wrong(
+                    "caption_column",
+                    "a table in `labels` that holds the column",
+                    format!("only {column:?}"),
+                );
+            }
+            if let Some(column) = self.tags.first() {
+                return wrong("tags", "a table in `labels` that holds the column", format!("only {column:?}"));
             }
             if let Some(rule) = self.no_flip.first() {
                 return wrong("no_flip", "a table in `labels` that holds the column", format!("only {rule:?}"));

@@ -7,13 +7,13 @@ use tessera_layers::checkpoint::{Precision, Weights, write_safetensors};
 use super::Trainer;
 use crate::train::checkpoint::{State, write};
 use crate::train::codebook::CodeCounts;
-use crate::train::objective::Objective;
 use crate::train::report::write_report;
+use crate::train::training::Training;
 use crate::train::{SavePrecision, TrainError};
 
-impl<O: Objective> Trainer<'_, O> {
+impl<T: Training> Trainer<'_, T> {
     pub(super) fn save(&self) -> Result<PathBuf, TrainError> {
-        let specs = self.objective.specs();
+        let specs = self.training.specs();
         let mut files = vec![
             ("model.safetensors", self.parameters.tensors(&self.network, specs)),
             ("ema.safetensors", self.ema.tensors(specs)),
@@ -40,7 +40,7 @@ impl<O: Objective> Trainer<'_, O> {
 
     pub(super) fn restore(&mut self, folder: &Path, state: State) -> Result<(), TrainError> {
         let open = |name: &str| Weights::open(&folder.join(name));
-        let specs = self.objective.specs().to_vec();
+        let specs = self.training.specs().to_vec();
         self.network = self.parameters.load(self.network.clone(), &open("model.safetensors")?)?;
         self.ema.restore(&open("ema.safetensors")?, &specs, state.step, self.device)?;
         self.optimizer.restore(&open("optimizer.safetensors")?, self.device)?;
@@ -63,15 +63,15 @@ impl<O: Objective> Trainer<'_, O> {
     /// Writes the model as it stands, with averaged weights, and the report.
     pub(super) fn finish(&self) -> Result<(), TrainError> {
         let network = self.ema.plain(&self.network, &self.parameters);
-        let config = self.objective.config(&network, self.validation.sample());
+        let config = self.training.config(&network);
         let text = serde_json::to_string_pretty(&config).map_err(|error| TrainError::Report(error.to_string()))?;
         let precision = match self.config.run.precision {
             SavePrecision::F32 => Precision::F32,
             SavePrecision::F16 => Precision::F16,
         };
-        let specs = self.objective.specs().iter().filter(|spec| self.objective.is_released(&spec.name)).cloned();
+        let specs = self.training.specs().iter().filter(|spec| self.training.is_released(&spec.name)).cloned();
         let tensors = self.ema.tensors(&specs.collect::<Vec<_>>());
-        write_safetensors(&self.out.join("model.safetensors"), &tensors, precision, self.objective.metadata())?;
+        write_safetensors(&self.out.join("model.safetensors"), &tensors, precision, self.training.metadata())?;
         write(&self.out.join("config.json"), text.as_bytes())?;
         self.report()
     }

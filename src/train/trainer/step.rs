@@ -1,16 +1,16 @@
 //! One step: losses, gradients, the optimiser, the average, and the codebook's care.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
-use tessera_datasets::{Batch, Stream};
 
 use super::Trainer;
 use crate::train::TrainError;
 use crate::train::codebook::move_codes;
-use crate::train::objective::{Losses, Objective};
+use crate::train::feed::Feed as _;
 use crate::train::parameters::Named;
 use crate::train::perceptual::Perceptual;
+use crate::train::training::{Pass, Training};
 use crate::train::window::{Terms, Window};
 
 /// What a draw of chance is for.
@@ -20,26 +20,26 @@ enum Purpose {
     Codes,
 }
 
-impl<O: Objective> Trainer<'_, O> {
+impl<T: Training> Trainer<'_, T> {
     /// Forward and backward passes of one step, the optimiser, the average, and the codebook's care.
-    pub(super) fn one_step(&mut self, rate: f64, stream: &mut Stream, window: &mut Window) -> Result<(), TrainError> {
+    pub(super) fn one_step(&mut self, rate: f64, window: &mut Window) -> Result<(), TrainError> {
         let passes = self.config.run.accumulate;
         let mut gradients = Named::new();
         let mut latents = None;
         for pass in 0..passes {
             let index = self.step * passes as u64 + pass as u64;
-            let batch = stream.next()?;
-            let images = to_tensor(batch, &self.device.clone().autodiff());
+            let batch = self.feed.next()?;
             let mut rng = self.rng(index, Purpose::Losses);
-            let losses = self.objective.losses(&self.network, images.clone(), self.step, &mut rng)?;
+            let pass = self.training.losses(&self.network, batch, self.step, &mut rng)?;
+            let (total, terms) = self.total(&pass)?;
+            let Pass { losses, images } = pass;
             if let Some(indices) = &losses.indices {
                 self.codes.add(indices);
                 window.add_codes(indices);
             }
-            let (total, terms) = self.total(&losses, images.clone())?;
             let mut backward = total.mul_scalar(1.0 / passes as f64).backward();
             for (name, gradient) in self.parameters.gradients(&self.network, &mut backward) {
-                if !self.objective.is_trained(&name) {
+                if !self.training.is_trained(&name) {
                     continue;
                 }
                 let sum = match gradients.remove(&name) {
@@ -48,11 +48,11 @@ impl<O: Objective> Trainer<'_, O> {
                 };
                 gradients.insert(name, sum);
             }
-            let loss = window.add_pass(terms, images.dims()[0]);
+            let loss = window.add_pass(terms, self.feed.batch_size());
             if !loss.is_finite() {
                 return Err(TrainError::Diverged { step: self.step, loss });
             }
-            if let (Some(adversary), Some(image)) = (&mut self.adversary, losses.image)
+            if let (Some(adversary), Some(image), Some(images)) = (&mut self.adversary, losses.image, images)
                 && self.step >= self.config.loss.adversarial_from
             {
                 window.add_term("discriminator", adversary.step(images, image, rate));
@@ -62,7 +62,7 @@ impl<O: Objective> Trainer<'_, O> {
         let (network, norm) = self.optimizer.step(rate, self.network.clone(), &self.parameters, gradients);
         self.network = network;
         window.add_step(norm);
-        self.ema.update(&self.network, &self.parameters, |name| self.objective.is_trained(name));
+        self.ema.update(&self.network, &self.parameters, |name| self.training.is_trained(name));
         if let Some(latents) = latents {
             self.tend_codebook(latents);
         }
@@ -70,9 +70,10 @@ impl<O: Objective> Trainer<'_, O> {
     }
 
     /// The weighted sum of all terms, and the terms.
-    fn total(&mut self, losses: &Losses, images: Tensor<4>) -> Result<(Tensor<1>, Terms), TrainError> {
+    fn total(&mut self, pass: &Pass) -> Result<(Tensor<1>, Terms), TrainError> {
+        let Pass { losses, images } = pass;
         let weights = &self.config.loss;
-        let mut terms = vec![(self.objective.reconstruction_name(), losses.reconstruction.clone())];
+        let mut terms = vec![(self.training.main_term(), losses.reconstruction.clone())];
         let mut total = losses.reconstruction.clone().mul_scalar(weights.reconstruction_weight);
         if let Some(quantizer) = &losses.quantizer {
             total = total + quantizer.clone().mul_scalar(weights.quantizer_weight);
@@ -82,13 +83,13 @@ impl<O: Objective> Trainer<'_, O> {
             total = total + value.clone().mul_scalar(*weight);
             terms.push((*name, value.clone()));
         }
-        if let Some(image) = &losses.image {
+        if let (Some(image), Some(images)) = (&losses.image, images) {
             if weights.perceptual_weight > 0.0 && self.step >= weights.perceptual_from {
                 let net = match &mut self.perceptual {
                     Some(net) => net,
                     empty => empty.insert(Perceptual::new(self.device)?),
                 };
-                let distance = net.loss(image.clone(), images);
+                let distance = net.loss(image.clone(), images.clone());
                 total = total + distance.clone().mul_scalar(weights.perceptual_weight);
                 terms.push(("effd", distance));
             }
@@ -120,7 +121,7 @@ impl<O: Objective> Trainer<'_, O> {
             return;
         };
         let mut rng = self.rng(self.step, Purpose::Codes);
-        let Some((name, quantizer)) = self.objective.codebook(&mut self.network) else { return };
+        let Some((name, quantizer)) = self.training.codebook(&mut self.network) else { return };
         move_codes(quantizer, &codes, latents, &mut rng);
         self.ema.adopt_rows(&self.network, &self.parameters, name, &codes);
         self.codes.clear();
@@ -131,9 +132,4 @@ impl<O: Objective> Trainer<'_, O> {
         rng.set_stream(index * 2 + purpose as u64);
         rng
     }
-}
-
-fn to_tensor(batch: Batch, device: &Device) -> Tensor<4> {
-    let side = usize::try_from(batch.image_size).unwrap_or(usize::MAX);
-    Tensor::from_data(TensorData::new(batch.images, [batch.batch_size, 3, side, side]), device)
 }

@@ -1,0 +1,316 @@
+//! `tessera generate`
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
+use serde_json::json;
+use tessera::datasets::{Picture, Sheet, save_png};
+use tessera::generators::{Condition, GenerateOptions, Generated, Generator, GuidanceSchedule, Step};
+use tessera::tokenizers::{TokenFile, save_tokens};
+use tessera::{Codec, DecodeOptions, Region, given_part};
+
+use super::common::{Common, PictureOptions};
+use super::inputs::read_picture;
+use super::output::{Done, bytes, table};
+
+/// Makes new pictures: token by token, diagonal by diagonal, window by window or entity by entity, as the model does.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  tessera generate --class animals --count 16 -o grid.png\n  \
+                        tessera generate --prompt \"red heart\" --style noto -o heart.png\n  \
+                        tessera generate --image half.png --count 4 -o completed.png")]
+pub struct Arguments {
+    /// PNG picture of all samples in a grid.
+    #[arg(long, short)]
+    out: PathBuf,
+    /// Class: a word of the model's own such as animals, or the number of a class.
+    #[arg(long)]
+    class: Option<String>,
+    /// Style: a word of the model's own such as noto.
+    #[arg(long)]
+    style: Option<String>,
+    /// Caption, in words that the model knows.
+    #[arg(long)]
+    prompt: Option<String>,
+    /// Samples.
+    #[arg(long, default_value = "1", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    count: u16,
+    /// The tokenizer that decodes; where absent, one that ships with tessera and that the generator learnt from.
+    #[arg(long, value_name = "MODEL")]
+    tokenizer: Option<String>,
+    /// Folder for each sample as a PNG picture of its own, and for the tokens (tokens.tsr).
+    #[arg(long, value_name = "FOLDER")]
+    parts: Option<PathBuf>,
+    /// Folder for pictures of the samples while they grow.
+    #[arg(long, value_name = "FOLDER")]
+    preview: Option<PathBuf>,
+    /// A picture to complete: what --keep-tokens or --keep-region says stays as it is.
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<PathBuf>,
+    /// Leading tokens of the picture that stay; half of them where absent (ordered tokens).
+    #[arg(long, value_name = "N", requires = "image")]
+    keep_tokens: Option<usize>,
+    /// Region of the picture that stays, in hundredths of its sides: X,Y,WIDTH,HEIGHT; the upper half where absent (grids).
+    #[arg(long, value_name = "X,Y,W,H", requires = "image", value_parser = parse_region)]
+    keep_region: Option<Region>,
+    #[command(flatten)]
+    picture: PictureOptions,
+    #[command(flatten)]
+    sampling: SamplingArguments,
+}
+
+/// How ids and latents are drawn; what is absent the model says.
+#[derive(Args)]
+#[command(next_help_heading = "Sampling")]
+pub struct SamplingArguments {
+    /// Scale of classifier-free guidance; 1 asks for none.
+    #[arg(long, value_name = "SCALE")]
+    guidance: Option<f32>,
+    /// How the scale moves while a sequence grows: constant, linear or half-linear.
+    #[arg(long, value_name = "SCHEDULE", value_parser = parse_schedule)]
+    guidance_schedule: Option<GuidanceSchedule>,
+    /// Steps after which guidance is switched off.
+    #[arg(long, value_name = "STEPS")]
+    guidance_interval: Option<usize>,
+    /// Logits are divided by this; 0 takes the most likely token.
+    #[arg(long, value_name = "X")]
+    temperature: Option<f32>,
+    /// Draw from so many of the most likely tokens only.
+    #[arg(long, value_name = "N")]
+    top_k: Option<usize>,
+    /// Draw from the most likely tokens that together have this share of the probability.
+    #[arg(long, value_name = "SHARE")]
+    top_p: Option<f32>,
+    /// Steps: of a masked generator in all, of a flow in each entity.
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// Tokens of each sample, where any prefix decodes.
+    #[arg(long, value_name = "N")]
+    tokens: Option<usize>,
+}
+
+impl SamplingArguments {
+    fn options(&self, common: &Common) -> Result<GenerateOptions> {
+        let mut options = GenerateOptions::default();
+        options.seed = common.seed.unwrap_or(0);
+        options.steps = self.steps;
+        options.guidance_scale = self.guidance;
+        options.guidance_schedule = self.guidance_schedule;
+        options.guidance_interval = self.guidance_interval;
+        options.sampling.temperature = self.temperature;
+        options.sampling.top_k = self.top_k;
+        options.sampling.top_p = self.top_p;
+        options.keep = self.tokens;
+        options.sampling.check()?;
+        let finite = self.guidance.is_none_or(|scale| scale.is_finite() && scale >= 0.0);
+        ensure!(finite, "--guidance: expected a number from 0 on, found {}", self.guidance.unwrap_or(0.0));
+        ensure!(self.steps != Some(0), "--steps: expected a number from 1 on, found 0");
+        Ok(options)
+    }
+}
+
+pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
+    let mut options = arguments.sampling.options(common)?;
+    let cold = Instant::now();
+    let device = common.open_device()?;
+    let generator = match &common.model {
+        Some(spec) => tessera::generators::from_pretrained(spec, &device)?,
+        None => tessera::default_generator(&device)?,
+    };
+    let codec = match &arguments.tokenizer {
+        Some(spec) => Codec::open(Some(spec), &device)?,
+        None => Codec::of_generator(&*generator, &device)?,
+    };
+    codec.check(generator.info())?;
+    let count = usize::from(arguments.count);
+    let condition = condition(arguments, &*generator, count)?;
+    if let Some(path) = &arguments.image {
+        let picture = read_picture(path, &arguments.picture.load_options())?;
+        let part = given_part(&codec, &picture, arguments.keep_tokens, arguments.keep_region, &device)
+            .with_context(|| path.display().to_string())?;
+        options.given = Some(part);
+    }
+    if let Some(folder) = &arguments.preview {
+        std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    let loaded = cold.elapsed().as_secs_f64();
+
+    let start = Instant::now();
+    let bar = common.progress(1, "steps");
+    let mut failed = None;
+    let generated = generator.generate(&condition, &options, &mut |step| {
+        bar.set_length(step.of as u64);
+        bar.set_position(step.index as u64 + 1);
+        let shown = match &arguments.preview {
+            Some(folder) => preview(folder, step, &*generator, &codec, count),
+            None => Ok(()),
+        };
+        match shown {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    });
+    bar.finish_and_clear();
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let generated = generated?;
+    let seconds = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let mut decoding = DecodeOptions::default();
+    decoding.flow.seed = common.seed.unwrap_or(0);
+    let pictures = codec.decode(&generated, &decoding)?;
+    let decoded = start.elapsed().as_secs_f64();
+
+    save_png(&arguments.out, &grid(pictures.iter().cloned())?)?;
+    let mut written = vec![arguments.out.clone()];
+    if let Some(folder) = &arguments.parts {
+        written.extend(write_parts(folder, &pictures, generated)?);
+    }
+    let info = generator.info();
+    let positions = info.layout.positions();
+    let rate = (count * positions) as f64 / seconds.max(1e-9);
+    let rows = [
+        ["generator", "samples", "positions", "load s", "generate s", "decode s", "positions/s"]
+            .map(String::from)
+            .to_vec(),
+        vec![
+            info.architecture.to_owned(),
+            count.to_string(),
+            positions.to_string(),
+            format!("{loaded:.2}"),
+            format!("{seconds:.2}"),
+            format!("{decoded:.2}"),
+            format!("{rate:.1}"),
+        ],
+    ];
+    let mut text = table(&rows);
+    if let Some(peak) = tessera::peak_memory() {
+        text += &format!("peak memory {}\n", bytes(peak));
+    }
+    for path in &written {
+        text += &format!("wrote {}\n", path.display());
+    }
+    Ok(Done {
+        text,
+        json: json!({
+            "generator": info.architecture, "samples": count, "positions": positions, "load_seconds": loaded,
+            "generate_seconds": seconds, "decode_seconds": decoded, "positions_per_second": rate, "written": written,
+            "peak_memory_bytes": tessera::peak_memory(),
+        }),
+        quiet: written.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("\n"),
+        passed: true,
+    })
+}
+
+/// What the user asks for, in the model's own words or class numbers.
+fn condition(arguments: &Arguments, generator: &dyn Generator, count: usize) -> Result<Condition> {
+    let Arguments { class, style, prompt, .. } = arguments;
+    let info = generator.info();
+    if let Some(words) = &info.words {
+        let mut caption = Vec::new();
+        for (flag, value) in [("--class", class), ("--style", style)] {
+            let Some(value) = value else { continue };
+            let is_style = flag == "--style";
+            let fits = |word: &&String| word.split_once('=').is_some_and(|(key, _)| (key == "style") == is_style);
+            let tags: Vec<&String> = words.all().iter().filter(fits).collect();
+            let value = value.trim().to_lowercase().replace(' ', "_");
+            let tag = tags.iter().find(|tag| tag.split_once('=').is_some_and(|(_, known)| known == value));
+            let Some(tag) = tag else {
+                let known: Vec<&str> = tags.iter().filter_map(|tag| Some(tag.split_once('=')?.1)).collect();
+                bail!("{flag}: expected one of {}, found \"{value}\"", known.join(", "));
+            };
+            caption.push((*tag).clone());
+        }
+        if let Some(prompt) = prompt {
+            ensure!(!prompt.trim().is_empty(), "--prompt: expected words, found none; leave it out for any picture");
+            caption.push(prompt.clone());
+        }
+        return Ok(match caption.is_empty() {
+            true => Condition::Unconditional(count),
+            false => Condition::Captions(vec![caption.join(" "); count]),
+        });
+    }
+    for (flag, value) in [("--style", style), ("--prompt", prompt)] {
+        ensure!(
+            value.is_none(),
+            "{flag}: this model knows no words; {}",
+            match info.classes {
+                Some(classes) => format!("give --class with a number from 0 to {}", classes.saturating_sub(1)),
+                None => "leave it out".to_owned(),
+            }
+        );
+    }
+    match (class, info.classes) {
+        (None, _) => Ok(Condition::Unconditional(count)),
+        (Some(class), Some(classes)) => {
+            let number = class.parse::<u32>().ok();
+            let number =
+                number.with_context(|| format!("--class: expected a number below {classes}, found \"{class}\""))?;
+            Ok(Condition::Classes(vec![number; count]))
+        }
+        (Some(_), None) => bail!("--class: this model knows no classes; leave it out"),
+    }
+}
+
+/// Pictures of the samples as far as they are, at steps that double.
+fn preview(folder: &Path, step: &Step<'_>, generator: &dyn Generator, codec: &Codec, count: usize) -> Result<()> {
+    let done = step.index + 1;
+    if done == step.of || !(done.is_power_of_two() || step.is_of_latents()) {
+        return Ok(());
+    }
+    let so_far = tessera::so_far(step, generator.info(), count)?;
+    let pictures = codec.decode(&so_far, &DecodeOptions::default())?;
+    save_png(&folder.join(format!("{done:04}.png")), &grid(pictures.into_iter())?)?;
+    Ok(())
+}
+
+/// Samples side by side.
+fn grid(pictures: impl Iterator<Item = Picture>) -> Result<Picture> {
+    let pictures: Vec<Picture> = pictures.collect();
+    let columns = (1_u32..).find(|side| side * side >= u32::try_from(pictures.len()).unwrap_or(1)).unwrap_or(1);
+    let side = pictures.first().map_or(64, Picture::width).max(128);
+    let sheet =
+        pictures.into_iter().fold(Sheet::new().with_cell_side(side), |sheet, picture| sheet.push::<&str>(picture, &[]));
+    Ok(sheet.with_max_width(columns.saturating_mul(side + 8).saturating_add(8)).draw()?)
+}
+
+/// Every sample by itself, and the tokens.
+fn write_parts(folder: &Path, pictures: &[Picture], generated: Generated) -> Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let mut written = Vec::new();
+    for (index, picture) in pictures.iter().enumerate() {
+        let path = folder.join(format!("{index:04}.png"));
+        save_png(&path, picture)?;
+        written.push(path);
+    }
+    if let Some(tokens) = generated.into_tokens() {
+        let path = folder.join("tokens.tsr");
+        save_tokens(&path, &TokenFile::new(tokens))?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+fn parse_schedule(text: &str) -> Result<GuidanceSchedule, String> {
+    match text {
+        "constant" => Ok(GuidanceSchedule::Constant),
+        "linear" => Ok(GuidanceSchedule::Linear),
+        "half-linear" => Ok(GuidanceSchedule::HalfLinear),
+        _ => Err(format!("expected constant, linear or half-linear, found \"{text}\"")),
+    }
+}
+
+fn parse_region(text: &str) -> Result<Region, String> {
+    let wrong = || format!("expected X,Y,WIDTH,HEIGHT in hundredths of the sides such as 0,0,100,50, found \"{text}\"");
+    let numbers: Option<Vec<f64>> = text.split(',').map(|number| number.trim().parse().ok()).collect();
+    match numbers.as_deref() {
+        Some(&[x, y, width, height]) => Region::of_hundredths([x, y, width, height]).ok_or_else(wrong),
+        _ => Err(wrong()),
+    }
+}

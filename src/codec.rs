@@ -1,0 +1,110 @@
+//! [`Codec`]: what turns pictures into codes and codes into pictures.
+
+use burn::tensor::{Device, Tensor};
+use tessera_datasets::Picture;
+use tessera_generators::{Content, Generated, GeneratorInfo};
+use tessera_tokenizers::{DecodeOptions, Fingerprint, Input, TokenLayout, Tokenizer};
+
+use crate::Error;
+use crate::squares::to_pictures;
+
+/// A tokenizer, or an autoencoder of latents.
+pub enum Codec {
+    /// Makes ids.
+    Tokens(Box<dyn Tokenizer>),
+}
+
+impl Codec {
+    /// Opens a tokenizer by folder, file or hub id; the one that is built into the program where absent.
+    ///
+    /// # Errors
+    /// [`Error::Load`] if it cannot be opened.
+    pub fn open(spec: Option<&str>, device: &Device) -> Result<Self, Error> {
+        let tokenizer = match spec {
+            Some(spec) => tessera_tokenizers::from_pretrained(spec, device)?,
+            None => crate::default_tokenizer(device)?,
+        };
+        Ok(Self::Tokens(tokenizer))
+    }
+
+    /// Side of the square pictures that it takes.
+    pub fn side(&self) -> usize {
+        match self {
+            Self::Tokens(tokenizer) => usize::try_from(crate::model_side(tokenizer.info())).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Which model it is.
+    pub fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Self::Tokens(tokenizer) => tokenizer.info().fingerprint,
+        }
+    }
+
+    /// Arrangement of the codes of a picture.
+    pub fn layout(&self) -> TokenLayout {
+        match self {
+            Self::Tokens(tokenizer) => tokenizer.info().layout.clone(),
+        }
+    }
+
+    /// What stands at each position.
+    pub fn content(&self) -> Content {
+        match self {
+            Self::Tokens(tokenizer) => Content::Codes { vocab: tokenizer.info().vocab.clone() },
+        }
+    }
+
+    /// Codes of pictures `[batch, 3, side, side]` in 0..=1.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if they do not fit.
+    pub fn encode(&self, images: Tensor<4>) -> Result<Generated, Error> {
+        match self {
+            Self::Tokens(tokenizer) => Ok(Generated::Tokens(tokenizer.encode(&Input::Images(images))?)),
+        }
+    }
+
+    /// Pictures of what a generator made, all of `options` that this model has a use for.
+    ///
+    /// # Errors
+    /// [`Error::Tokenizer`] if it does not fit.
+    pub fn decode(&self, generated: &Generated, options: &DecodeOptions) -> Result<Vec<Picture>, Error> {
+        let images = match (self, generated) {
+            (Self::Tokens(tokenizer), Generated::Tokens(tokens)) => tokenizer.decode(tokens, options)?.into_images(),
+            _ => {
+                return Err(Error::Unfit(
+                    "a generator of latents and a tokenizer of ids do not belong together".to_owned(),
+                ));
+            }
+        };
+        Ok(images.map(to_pictures).transpose()?.ok_or(Error::NoPictures)?)
+    }
+
+    /// Whether what a generator makes can be decoded here.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] that says what does not fit: another tokenizer than the generator learnt from, another layout, other
+    /// vocabularies or channels.
+    pub fn check(&self, info: &GeneratorInfo) -> Result<(), Error> {
+        let unfit = |what: &str, generator: String, codec: String| {
+            Err(Error::Unfit(format!(
+                "the generator and the tokenizer do not belong together: {what} {generator} for the generator, {codec} for \
+                 the tokenizer; name the tokenizer that the generator learnt from with --tokenizer"
+            )))
+        };
+        if let Some(learnt) = info.tokenizer
+            && learnt != self.fingerprint()
+        {
+            return unfit("fingerprint", learnt.to_string(), self.fingerprint().to_string());
+        }
+        if info.content != self.content() {
+            return unfit("content", format!("{:?}", info.content), format!("{:?}", self.content()));
+        }
+        // Tokenizers of any size of pictures give the layout of their usual size.
+        if info.layout != self.layout() && info.tokenizer.is_none() {
+            return unfit("layout", info.layout.to_string(), self.layout().to_string());
+        }
+        Ok(())
+    }
+}
