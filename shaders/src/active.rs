@@ -42,13 +42,17 @@ pub enum Kernel {
     Norm,
     /// Self-attention on a packed projection (CPU only).
     PackedAttention,
+    /// Rotary positions.
+    Rotary,
+    /// Drawing ids from logits.
+    SampleLogits,
     /// Gated linear unit with SiLU (CPU only).
     Swiglu,
 }
 
 impl Kernel {
     /// Every kernel, in the order of their names.
-    pub const ALL: [Kernel; 16] = [
+    pub const ALL: [Kernel; 18] = [
         Kernel::Conv3x3,
         Kernel::EulerStep,
         Kernel::Fsq,
@@ -64,6 +68,8 @@ impl Kernel {
         Kernel::Norm,
         Kernel::PackedAttention,
         Kernel::Patchify,
+        Kernel::Rotary,
+        Kernel::SampleLogits,
         Kernel::Swiglu,
     ];
 
@@ -85,6 +91,8 @@ impl Kernel {
             Kernel::ModulatedNorm => "modulated_norm",
             Kernel::Norm => "norm",
             Kernel::PackedAttention => "packed_attention",
+            Kernel::Rotary => "rotary",
+            Kernel::SampleLogits => "sample_logits",
             Kernel::Swiglu => "swiglu",
         }
     }
@@ -106,6 +114,8 @@ impl Kernel {
                 | Kernel::ModulatedNorm
                 | Kernel::NearestCode
                 | Kernel::Patchify
+                | Kernel::Rotary
+                | Kernel::SampleLogits
         )
     }
 }

@@ -15,6 +15,8 @@
 //! | [`modulated_norm`] | adaptive layer normalisation | [`modulated_norm_reference`] |
 //! | [`norm`] | layer normalisation without parameters (CPU only) | [`norm_reference`] |
 //! | [`packed_attention`] | self-attention on a packed projection (CPU only) | [`packed_attention_reference`] |
+//! | [`rotary`] | rotary positions on neighbouring channels | [`rotary_reference`] |
+//! | [`sample_logits`] | ids drawn from guided, filtered logits (inference) | [`sample_logits_reference`] |
 //! | [`swiglu`] | gated linear unit with SiLU (CPU only) | [`swiglu_reference`] |
 //! | [`euler_step`] | guided Euler step of flow sampling (inference) | [`euler_step_reference`] |
 //! | [`group_norm_silu`] | group normalisation and SiLU in one pass | [`group_norm_silu_reference`] |
@@ -57,6 +59,8 @@ mod nearest_code;
 mod norm;
 mod packed_attention;
 mod patchify;
+mod rotary;
+mod sample_logits;
 mod swiglu;
 pub mod templates;
 
@@ -85,5 +89,9 @@ pub use norm::{NormOps, norm, norm_reference};
 pub use packed_attention::{PackedAttentionOps, packed_attention, packed_attention_reference};
 pub use patchify::{
     PatchGeometry, PatchOrder, PatchifyOps, patchify, patchify_reference, unpatchify, unpatchify_reference,
+};
+pub use rotary::{RotaryOps, rotary, rotary_reference};
+pub use sample_logits::{
+    Chance, Filter, SampleLogitsOps, filtered_probabilities, sample_logits, sample_logits_reference, uniforms,
 };
 pub use swiglu::{SwigluOps, swiglu, swiglu_reference};

@@ -192,10 +192,12 @@ pub(crate) enum Rule {
     Full = 0,
     Causal = 1,
     Registers = 2,
+    Neighbours = 3,
+    Blocks = 4,
 }
 
 impl Rule {
-    pub(crate) const ALL: [Rule; 3] = [Rule::Full, Rule::Causal, Rule::Registers];
+    pub(crate) const ALL: [Rule; 5] = [Rule::Full, Rule::Causal, Rule::Registers, Rule::Neighbours, Rule::Blocks];
 }
 
 pub(crate) fn rendered(dim: usize, rule: Rule) -> Rendered {
@@ -235,16 +237,19 @@ impl MaskedAttentionOps for CubeBackend {
     ) -> FloatTensor<Self> {
         let MaskedAttentionShape { heads, scale, mask } = shape;
         let (shape, keys) = (q.shape(), k.shape()[1]);
-        let (rule, patches) = match mask {
-            AttentionMask::Full => (Rule::Full, 0),
-            AttentionMask::Causal => (Rule::Causal, 0),
-            AttentionMask::Registers { patches } => (Rule::Registers, patches.min(keys)),
+        let (rule, sizes) = match mask {
+            AttentionMask::Full => (Rule::Full, [0; 3]),
+            AttentionMask::Causal => (Rule::Causal, [0; 3]),
+            AttentionMask::Registers { patches } => (Rule::Registers, [patches.min(keys), 0, 0]),
+            AttentionMask::Neighbours { first, height, width } => (Rule::Neighbours, [first, height, width]),
+            AttentionMask::Blocks { size } => (Rule::Blocks, [size.clamp(1, keys), 0, 0]),
         };
         let kernel = rendered(shape[2] / heads, rule);
         let blocks = (shape[1] as u32).div_ceil(queries_of_a_workgroup(&kernel));
         let workgroups = (shape[0] * heads) as u32 * blocks;
-        let [queries, keys, heads, patches] = [shape[1], keys, heads, patches].map(|x| x as u32);
-        let info = [workgroups, queries, keys, heads, patches, scale.to_bits()];
+        let [queries, keys, heads] = [shape[1], keys, heads].map(|x| x as u32);
+        let [first, height, width] = sizes.map(|x| u32::try_from(x).unwrap_or(u32::MAX >> 1));
+        let info = [workgroups, queries, keys, heads, first, scale.to_bits(), height, width];
         launch(kernel, workgroups, vec![q, k, v], shape, DType::F32, &info)
     }
 }

@@ -8,7 +8,8 @@
 // Twin: cpu/attention.  DIM <= 128 (all of it fits 16 KiB); larger DIM takes the tensor-op reference.
 // Source: Milakov and Gimelshein 2018, "Online normalizer calculation for softmax"; Dao et al. 2022, "FlashAttention".
 const DIM: u32 = {{ dim }}u;
-const MASK: u32 = {{ mask }}u; // 0 every key, 1 causal, 2 registers behind patches
+// 0 every key, 1 causal, 2 registers behind patches, 3 a grid by anti-diagonals, 4 blocks
+const MASK: u32 = {{ mask }}u;
 const Q: u32 = {{ queries_per_lane }}u;
 const K: u32 = {{ keys_per_lane }}u;
 const GRID_WIDTH: u32 = {{ grid_width }}u;
@@ -24,7 +25,7 @@ const OWN: u32 = (FOURS + SIDE - 1u) / SIDE;
 @group(0) @binding(1) var<storage, read_write> k: array<f32>;
 @group(0) @binding(2) var<storage, read_write> v: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
-// workgroups, queries, keys, heads, patches, bits of scale
+// workgroups, queries, keys, heads, sizes of the rule, bits of scale, two more sizes of the rule
 @group(0) @binding(4) var<storage, read_write> info: array<u32>;
 
 var<workgroup> rows: array<vec4<f32>, QUERIES * FOURS>;
@@ -42,7 +43,24 @@ fn visible(query: u32, queries: u32, keys: u32) -> u32 {
     if (MASK == 1u) {
         return min(behind, keys);
     }
-    return min(max(info[4], behind), keys);
+    if (MASK == 2u) {
+        return min(max(info[4], behind), keys);
+    }
+    if (MASK == 4u) {
+        return min((behind + info[4] - 1u) / info[4] * info[4], keys);
+    }
+    if (behind <= info[4]) {
+        return behind;
+    }
+    // Diagonals of the grid, until one holds the query.
+    let at = behind - info[4];
+    let height = info[6];
+    let width = info[7];
+    var end = 0u;
+    for (var diagonal = 0u; end < at && diagonal + 1u < height + width; diagonal += 1u) {
+        end += min(min(diagonal + 1u, min(height, width)), height + width - 1u - diagonal);
+    }
+    return min(info[4] + end, keys);
 }
 
 @compute @workgroup_size(64)

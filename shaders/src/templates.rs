@@ -2,7 +2,9 @@
 
 use crate::launch::Rendered;
 use crate::patchify::PatchOrder;
-use crate::{euler_step, fsq, group_norm_silu, masked_attention, modulated_norm, nearest_code, patchify};
+use crate::{
+    euler_step, fsq, group_norm_silu, masked_attention, modulated_norm, nearest_code, patchify, rotary, sample_logits,
+};
 
 /// A shader as it is handed to the driver.
 #[derive(Debug, Clone)]
@@ -33,6 +35,7 @@ pub fn all() -> Vec<RenderedTemplate> {
     patches
         .chain(norms)
         .chain([modulated_norm::rendered(), euler_step::rendered()])
+        .chain([rotary::rendered(), sample_logits::rendered()])
         .chain([false, true].map(fsq::rendered))
         .chain(codes)
         .chain(attentions)

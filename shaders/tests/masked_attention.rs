@@ -34,7 +34,10 @@ const SIZES: [[usize; 5]; 16] = [
 
 fn masks(keys: usize) -> Vec<AttentionMask> {
     let registers = [0, 1, keys / 2, keys].map(|patches| AttentionMask::Registers { patches });
-    [AttentionMask::Full, AttentionMask::Causal].into_iter().chain(registers).collect()
+    let grids = [(0, 1, keys), (keys / 3, 2, keys), (1, 5, 7), (2, 9, 3)];
+    let grids = grids.map(|(first, height, width)| AttentionMask::Neighbours { first, height, width });
+    let blocks = [1, 4, keys].map(|size| AttentionMask::Blocks { size });
+    [AttentionMask::Full, AttentionMask::Causal].into_iter().chain(registers).chain(grids).chain(blocks).collect()
 }
 
 fn inputs([batch, queries, keys, heads, dim]: [usize; 5], device: &Device) -> [Tensor<3>; 3] {

@@ -18,6 +18,8 @@ pub mod norm;
 mod output;
 pub mod patchify;
 mod product;
+pub mod rotary;
+pub mod sample_logits;
 mod scratch;
 mod simd;
 pub mod swiglu;

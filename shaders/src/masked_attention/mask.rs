@@ -16,6 +16,32 @@ pub enum AttentionMask {
         /// Positions before the first register.
         patches: usize,
     },
+    /// The first `first` positions are causal. Behind them stands a grid of `height x width` tokens in the order in which NAR
+    /// decodes them, anti-diagonal after anti-diagonal from the upper left corner: a token sees everything up to the end of its
+    /// own diagonal, the proximity mask of arXiv 2503.10696.
+    Neighbours {
+        /// Positions before the grid.
+        first: usize,
+        /// Rows of the grid.
+        height: usize,
+        /// Columns of the grid.
+        width: usize,
+    },
+    /// Positions stand in blocks of `size`, and see their own block and those before it (xAR's entities).
+    Blocks {
+        /// Positions of a block, at least 1.
+        size: usize,
+    },
+}
+
+/// Where the anti-diagonal of position `at` of a `height x width` grid ends, positions in decoding order.
+fn diagonal_end(at: usize, height: usize, width: usize) -> usize {
+    let (mut end, mut diagonal) = (0, 0);
+    while end <= at && diagonal + 1 < height + width {
+        let length = (diagonal + 1).min(height).min(width).min(height + width - 1 - diagonal);
+        (end, diagonal) = (end + length, diagonal + 1);
+    }
+    end
 }
 
 impl AttentionMask {
@@ -26,7 +52,37 @@ impl AttentionMask {
             Self::Full => keys,
             Self::Causal => position + 1,
             Self::Registers { patches } => patches.max(position + 1),
+            Self::Neighbours { first, height, width } => match position.checked_sub(first) {
+                Some(at) => first + diagonal_end(at, height, width),
+                None => position + 1,
+            },
+            Self::Blocks { size } => position - position % size.max(1) + size.max(1),
         };
         seen.min(keys)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(mask: AttentionMask, keys: usize) -> Vec<usize> {
+        (0..keys).map(|query| mask.visible(query, keys, keys)).collect()
+    }
+
+    #[test]
+    fn diagonals_end_where_the_next_begins() {
+        let grid = |first, height, width| AttentionMask::Neighbours { first, height, width };
+        assert_eq!(seen(grid(2, 2, 3), 8), [1, 2, 3, 5, 5, 7, 7, 8]);
+        assert_eq!(seen(grid(1, 1, 4), 5), [1, 2, 3, 4, 5]);
+        assert_eq!(seen(grid(0, 3, 3), 9), [1, 3, 3, 6, 6, 6, 8, 8, 9]);
+        // The last two of the queries of a cache.
+        assert_eq!(grid(2, 2, 3).visible(0, 2, 7), 7);
+    }
+
+    #[test]
+    fn blocks_see_themselves_and_what_came_before() {
+        assert_eq!(seen(AttentionMask::Blocks { size: 3 }, 7), [3, 3, 3, 6, 6, 6, 7]);
+        assert_eq!(seen(AttentionMask::Blocks { size: 1 }, 3), [1, 2, 3]);
     }
 }
