@@ -98,16 +98,12 @@ enum SoFar<'a> {
 
 impl<'a> Step<'a> {
     /// Step `index` of `of` of a generator of ids.
-    pub(crate) fn of_ids(
-        index: usize,
-        of: usize,
-        ids: &'a dyn Fn() -> Result<Vec<Option<u32>>, GeneratorError>,
-    ) -> Self {
+    pub fn of_ids(index: usize, of: usize, ids: &'a dyn Fn() -> Result<Vec<Option<u32>>, GeneratorError>) -> Self {
         Self { index, of, so_far: SoFar::Ids(ids) }
     }
 
     /// Step `index` of `of` of a generator of latents.
-    pub(crate) fn of_latents(index: usize, of: usize, latents: &'a dyn Fn() -> Tensor<3>) -> Self {
+    pub fn of_latents(index: usize, of: usize, latents: &'a dyn Fn() -> Tensor<3>) -> Self {
         Self { index, of, so_far: SoFar::Latents(latents) }
     }
 

@@ -9,6 +9,7 @@ pub mod flextok_ar;
 mod generator;
 mod guidance;
 pub mod maskgit;
+mod model_config;
 pub mod sampling;
 mod words;
 
@@ -17,5 +18,6 @@ pub use generator::{
     Condition, Content, GenerateOptions, Generated, Generator, GeneratorError, GeneratorInfo, Given, Step,
 };
 pub use guidance::GuidanceSchedule;
+pub use model_config::{GeneratorConfig, from_pretrained};
 pub use sampling::Sampling;
 pub use words::Words;

@@ -1,0 +1,98 @@
+//! Every generator's configuration in one type, and opening one by folder or file.
+
+use burn::tensor::Device;
+use serde_json::Value;
+use tessera_layers::ParamSpec;
+use tessera_layers::checkpoint::{Weights, locate, read_config};
+use tessera_tokenizers::{ConfigError, LoadError};
+
+use crate::Generator;
+use crate::flextok_ar::{self, FlexTokArConfig};
+use crate::maskgit::{self, MaskGitConfig};
+
+/// The configuration of any generator.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum GeneratorConfig {
+    /// MaskGIT: the whole released document, sizes and settings of sampling.
+    MaskGit(Value),
+    /// FlexTok's own.
+    FlexTokAr(FlexTokArConfig),
+}
+
+impl GeneratorConfig {
+    /// Reads a configuration document and recognises its architecture.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming what is missing, unknown or does not fit.
+    pub fn from_value(document: &Value) -> Result<Self, ConfigError> {
+        if document["model"].get("generator").is_some() {
+            MaskGitConfig::from_value(document)?;
+            return Ok(Self::MaskGit(document.clone()));
+        }
+        if document.get("ffn_hidden").is_some() {
+            return FlexTokArConfig::from_value(document).map(Self::FlexTokAr);
+        }
+        Err(ConfigError::UnknownArchitecture(
+            "the config has no \"model.generator\" section (MaskGIT) and no \"ffn_hidden\" (FlexTok's generator)"
+                .to_owned(),
+        ))
+    }
+
+    /// The tensors that a checkpoint of this configuration holds. Allocates no weights.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the configuration does not fit together.
+    pub fn listing(&self) -> Result<Vec<ParamSpec>, LoadError> {
+        match self {
+            Self::MaskGit(document) => Ok(maskgit::listing(&MaskGitConfig::from_value(document)?)?),
+            Self::FlexTokAr(config) => Ok(flextok_ar::listing(config)?),
+        }
+    }
+
+    /// Makes the generator of a checkpoint that holds exactly its tensors.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the configuration does not fit or a tensor is missing, surplus, misshapen or not finite.
+    pub fn load(&self, weights: &Weights, device: &Device) -> Result<Box<dyn Generator>, LoadError> {
+        match self {
+            Self::MaskGit(document) => maskgit::load(document, weights, device).map(boxed),
+            Self::FlexTokAr(config) => flextok_ar::load(config, weights, device).map(boxed),
+        }
+    }
+
+    /// A generator with starting values drawn from `seed`: for training, tests and timings.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the configuration does not fit together.
+    pub fn random(&self, seed: u64, device: &Device) -> Result<Box<dyn Generator>, LoadError> {
+        match self {
+            Self::MaskGit(document) => maskgit::random(document, seed, device).map(boxed),
+            Self::FlexTokAr(config) => flextok_ar::random(config, seed, device).map(boxed),
+        }
+    }
+}
+
+fn boxed<G: Generator + 'static>(generator: G) -> Box<dyn Generator> {
+    Box::new(generator)
+}
+
+/// Opens a generator: a folder, a weight file (its configuration is looked for beside it) or a hub id that lies in the hub's
+/// cache on disk. No connection is ever opened.
+///
+/// # Errors
+/// [`LoadError`] if the files are not found, there is no configuration or it does not fit, or a tensor is missing, surplus,
+/// misshapen or not finite.
+pub fn from_pretrained(spec: &str, device: &Device) -> Result<Box<dyn Generator>, LoadError> {
+    let files = locate(spec)?;
+    let weights = Weights::open(&files.weights)?;
+    let Some(path) = &files.config else {
+        return Err(ConfigError::UnknownArchitecture(format!(
+            "{} has no config.json beside it: expected the generator's configuration there",
+            files.weights.display()
+        ))
+        .into());
+    };
+    let load = || GeneratorConfig::from_value(&read_config(path)?)?.load(&weights, device);
+    load().map_err(|error| error.in_file(path))
+}
