@@ -1,5 +1,7 @@
 //! [`Codec`]: what turns pictures into codes and codes into pictures.
 
+use std::path::{Path, PathBuf};
+
 use burn::tensor::{Device, Tensor};
 use tessera_datasets::Picture;
 use tessera_generators::{Content, Generated, GeneratorInfo};
@@ -25,6 +27,38 @@ impl Codec {
             None => crate::default_tokenizer(device)?,
         };
         Ok(Self::Tokens(tokenizer))
+    }
+
+    /// The tokenizer that a generator learnt from: the one that is built into the program, or one whose folder lies beside the
+    /// generator's, as those of `models/` do.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] if it is none of them, or the generator does not say what it learnt from; [`Error::Load`] if it cannot be
+    /// opened.
+    pub fn of_generator(info: &GeneratorInfo, spec: Option<&str>, device: &Device) -> Result<Self, Error> {
+        let built_in = Self::open(None, device)?;
+        let Some(learnt) = info.tokenizer else {
+            return Err(Error::Unfit(
+                "the generator does not say which tokenizer it learnt from: name it with --tokenizer".to_owned(),
+            ));
+        };
+        if built_in.fingerprint() == learnt {
+            return Ok(built_in);
+        }
+        let folder = spec.and_then(|spec| Path::new(spec).canonicalize().ok());
+        let folder = folder.map(|path| if path.is_dir() { path } else { path.with_file_name("") });
+        let beside = folder.iter().filter_map(|folder| std::fs::read_dir(folder.parent()?).ok()).flatten().flatten();
+        let mut beside: Vec<PathBuf> =
+            beside.map(|entry| entry.path()).filter(|path| path.join("config.json").is_file()).collect();
+        beside.sort();
+        // What does not open is no tokenizer, or not for this purpose.
+        let opened = beside.iter().filter_map(|path| Self::open(path.to_str(), device).ok());
+        opened.into_iter().find(|codec| codec.fingerprint() == learnt).ok_or_else(|| {
+            Error::Unfit(format!(
+                "the generator learnt from the tokenizer {learnt}, which is neither the built-in one nor in a folder beside the \
+                 generator's: name it with --tokenizer"
+            ))
+        })
     }
 
     /// Side of the square pictures that it takes.

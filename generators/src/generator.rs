@@ -11,6 +11,7 @@ use crate::{GuidanceSchedule, Sampling};
 /// What to generate.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "there is one in a call")]
 pub enum Condition {
     /// One sample for each class index.
     Classes(Vec<u32>),
@@ -74,6 +75,7 @@ pub struct GenerateOptions {
 /// Part of a sequence that is to be completed, the same for every sample where it holds one item.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "there is one in a call")]
 pub enum Given {
     /// Tokens of which the kept positions stay.
     Tokens(Tokens),

@@ -31,6 +31,7 @@ impl Default for Filter {
 
 /// Where random numbers come from.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a call")]
 pub enum Chance {
     /// From a counter: the same seed, step and row give the same number on every device.
     Counter {

@@ -134,7 +134,9 @@ fn an_input_without_positions_gives_none() {
 #[test]
 fn gradients_equal_those_of_the_reference() {
     for device in devices() {
-        for size in SIZES.into_iter().chain([[1, 200, 300, 1, 40]]) {
+        // On a GPU the backward pass is the reference's own.
+        let every = if matches!(device.as_dispatch(), DispatchDevice::Cube(_)) { 6 } else { 1 };
+        for size in SIZES.into_iter().chain([[1, 200, 300, 1, 40]]).step_by(every) {
             let scale = (size[4] as f32).powf(-0.5);
             for mask in masks(size[2]) {
                 let gradients = |run: Attention| {

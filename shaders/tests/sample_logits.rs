@@ -30,8 +30,8 @@ fn kernels_draw_what_the_reference_draws() {
         for (rows, codes) in [(1, 1), (3, 2), (5, 43), (2, 255), (4, 256), (3, 257), (2, 4096), (1, 16_384)] {
             let [conditional, other] = [3, 4].map(|seed| logits(rows, codes, seed, &device));
             for filter in FILTERS {
-                for scale in [0.5, 1.0, 2.5] {
-                    for step in 0..4 {
+                for scale in [0.5, 2.5] {
+                    for step in 0..2 {
                         let chance = Chance::Counter { seed: 9, step };
                         let pair = || (conditional.clone(), Some(other.clone()));
                         let (c, u) = pair();

@@ -117,7 +117,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let device = common.open_device()?;
     let Some(spec) = &common.model else { bail!("--model: expected the generator's folder or file, found none") };
     let generator = tessera::generators::from_pretrained(spec, &device)?;
-    let codec = Codec::open(arguments.tokenizer.as_deref(), &device)?;
+    let codec = match &arguments.tokenizer {
+        Some(spec) => Codec::open(Some(spec), &device)?,
+        None => Codec::of_generator(generator.info(), Some(spec), &device)?,
+    };
     codec.check(generator.info())?;
     let count = usize::from(arguments.count);
     let condition = condition(arguments, &*generator, count)?;
