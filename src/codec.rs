@@ -112,7 +112,7 @@ impl Codec {
                 ));
             }
         };
-        Ok(images.map(to_pictures).transpose()?.ok_or(Error::NoPictures)?)
+        images.map(to_pictures).transpose()?.ok_or(Error::NoPictures)
     }
 
     /// Whether what a generator makes can be decoded here.

@@ -1,16 +1,26 @@
 //! Generators of token sequences.
 //!
-//! [`Generator`] is what every one of them offers; [`maskgit`] is the masked generator released with One-D-Piece and
-//! TiTok, [`flextok_ar`] FlexTok's own over ordered tokens.
+//! [`Generator`] is what every one of them offers, [`from_pretrained`] opens any of them.
+//!
+//! | generator | module | one step decodes |
+//! |---|---|---|
+//! | next-token (LlamaGen) | [`next_token`] | a token |
+//! | NAR | [`nar`] | an anti-diagonal of a grid |
+//! | MaskGIT | [`maskgit`] | the tokens it is surest of |
+//! | FlexTok's own | [`flextok_ar`] | an ordered token |
 #![deny(missing_docs)]
 
 mod cache;
+pub mod decoder;
 pub mod flextok_ar;
 mod generator;
 mod guidance;
 pub mod maskgit;
 mod model_config;
+pub mod nar;
+pub mod next_token;
 pub mod sampling;
+mod token_loss;
 mod words;
 
 pub use cache::KeyValueCache;
@@ -20,4 +30,5 @@ pub use generator::{
 pub use guidance::GuidanceSchedule;
 pub use model_config::{GeneratorConfig, from_pretrained};
 pub use sampling::Sampling;
+pub use token_loss::{TokenLosses, token_losses};
 pub use words::Words;

@@ -7,6 +7,7 @@ use tessera_layers::checkpoint::{Weights, locate, read_config};
 use tessera_tokenizers::{ConfigError, LoadError};
 
 use crate::Generator;
+use crate::decoder::{self, DecoderConfig};
 use crate::flextok_ar::{self, FlexTokArConfig};
 use crate::maskgit::{self, MaskGitConfig};
 
@@ -18,6 +19,8 @@ pub enum GeneratorConfig {
     MaskGit(Value),
     /// FlexTok's own.
     FlexTokAr(FlexTokArConfig),
+    /// Next-token, or NAR.
+    Decoder(DecoderConfig),
 }
 
 impl GeneratorConfig {
@@ -33,8 +36,12 @@ impl GeneratorConfig {
         if document.get("ffn_hidden").is_some() {
             return FlexTokArConfig::from_value(document).map(Self::FlexTokAr);
         }
+        if DecoderConfig::describes(document) {
+            return DecoderConfig::from_value(document).map(Self::Decoder);
+        }
         Err(ConfigError::UnknownArchitecture(
-            "the config has no \"model.generator\" section (MaskGIT) and no \"ffn_hidden\" (FlexTok's generator)"
+            "the config has no \"model.generator\" section (MaskGIT), no \"ffn_hidden\" (FlexTok's generator) and not all of \
+             \"n_layer\", \"n_head\", \"vocab_size\", \"block_size\" and \"model_type\" (next-token, NAR)"
                 .to_owned(),
         ))
     }
@@ -47,6 +54,7 @@ impl GeneratorConfig {
         match self {
             Self::MaskGit(document) => Ok(maskgit::listing(&MaskGitConfig::from_value(document)?)?),
             Self::FlexTokAr(config) => Ok(flextok_ar::listing(config)?),
+            Self::Decoder(config) => Ok(decoder::listing(config)?),
         }
     }
 
@@ -58,6 +66,7 @@ impl GeneratorConfig {
         match self {
             Self::MaskGit(document) => maskgit::load(document, weights, device).map(boxed),
             Self::FlexTokAr(config) => flextok_ar::load(config, weights, device).map(boxed),
+            Self::Decoder(config) => decoder::load(config, weights, device).map(boxed),
         }
     }
 
@@ -69,6 +78,7 @@ impl GeneratorConfig {
         match self {
             Self::MaskGit(document) => maskgit::random(document, seed, device).map(boxed),
             Self::FlexTokAr(config) => flextok_ar::random(config, seed, device).map(boxed),
+            Self::Decoder(config) => decoder::random(config, seed, device).map(boxed),
         }
     }
 }

@@ -29,6 +29,8 @@ mod layer_norm;
 mod linear;
 pub mod params;
 pub mod perceptual;
+mod rms_norm;
+mod rotary;
 pub mod trace;
 mod vit_block;
 
@@ -41,5 +43,7 @@ pub use init::Init;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use params::{Form, ParamResult, ParamSource, ParamSpec, Params};
+pub use rms_norm::RmsNorm;
+pub use rotary::{Rotary, Turns};
 pub use trace::{Tap, Trace};
 pub use vit_block::{VIT_EPSILON, VitBlock};

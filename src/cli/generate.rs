@@ -264,7 +264,7 @@ fn preview(folder: &Path, step: &Step<'_>, generator: &dyn Generator, codec: &Co
     }
     let so_far = tessera::so_far(step, generator.info(), count)?;
     let pictures = codec.decode(&so_far, &DecodeOptions::default())?;
-    save_png(&folder.join(format!("{done:04}.png")), &grid(pictures.into_iter())?)?;
+    save_png(folder.join(format!("{done:04}.png")), &grid(pictures.into_iter())?)?;
     Ok(())
 }
 

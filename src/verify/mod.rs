@@ -8,9 +8,12 @@
 
 mod case;
 mod compare;
+mod decoder;
 mod flextok;
 mod gradients;
 mod inputs;
+mod llamagen;
+mod nar;
 mod one_d_piece;
 mod values;
 
@@ -21,7 +24,7 @@ pub use values::{Value, Values};
 use burn::tensor::Device;
 
 /// Systems whose cases can be run.
-pub const SYSTEMS: [&str; 2] = ["flextok", "one-d-piece"];
+pub const SYSTEMS: [&str; 4] = ["flextok", "llamagen", "nar", "one-d-piece"];
 
 /// Runs a case on a device.
 ///
@@ -32,6 +35,8 @@ pub fn verify(case: &Case, device: &Device) -> Result<Report, CaseError> {
     let mut values = Values::wanting(case.expected_names());
     match case.system.as_str() {
         "flextok" => flextok::run(case, device, &mut values)?,
+        "llamagen" => llamagen::run(case, device, &mut values)?,
+        "nar" => nar::run(case, device, &mut values)?,
         "one-d-piece" => one_d_piece::run(case, device, &mut values)?,
         other => return Err(CaseError::UnknownSystem(other.to_owned())),
     }

@@ -6,6 +6,24 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Fingerprint(pub [u8; 32]);
 
+impl Fingerprint {
+    /// All 32 bytes in hexadecimal.
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Reads what [`Fingerprint::hex`] wrote; `None` for anything but 64 hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digits: Vec<u8> = text
+            .chars()
+            .map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+            .collect::<Option<_>>()?;
+        let bytes: Vec<u8> =
+            digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
+        (digits.len() == 64).then_some(Self(<[u8; 32]>::try_from(bytes).ok()?))
+    }
+}
+
 impl fmt::Display for Fingerprint {
     /// The first 8 bytes in hexadecimal: enough to tell models apart by eye.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

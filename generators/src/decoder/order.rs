@@ -1,0 +1,158 @@
+//! In which order positions are decoded, and what predicts each of them.
+
+use std::ops::Range;
+
+use tessera_shaders::AttentionMask;
+
+use super::Arrangement;
+
+/// The order of a sequence: condition positions, then tokens in the order in which they are decoded. Cheap to look at, made
+/// once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Condition positions.
+    first: usize,
+    /// Position in the layout of each token, by place in the order.
+    positions: Vec<usize>,
+    /// Places that are decoded together.
+    steps: Vec<Range<usize>>,
+    /// What predicts the token at each place.
+    sources: Vec<Sources>,
+    mask: AttentionMask,
+}
+
+/// Places in the whole sequence whose heads predict a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sources {
+    /// The one whose first head does: the token before, or to the left.
+    pub right: Option<usize>,
+    /// The one whose second head does: the token above.
+    pub below: Option<usize>,
+}
+
+impl Order {
+    /// One token after the other, each predicted by the one before (LlamaGen).
+    pub fn line(first: usize, tokens: usize) -> Self {
+        Self {
+            first,
+            positions: (0..tokens).collect(),
+            steps: (0..tokens).map(|at| at..at + 1).collect(),
+            sources: (0..tokens).map(|at| Sources { right: Some(first + at - 1), below: None }).collect(),
+            mask: AttentionMask::Causal,
+        }
+    }
+
+    /// One anti-diagonal of a grid after the other, from the upper left corner; inside one by ascending row. A token is
+    /// predicted by its left and its upper neighbour, the first by both heads of the last condition position (NAR, arXiv
+    /// 2503.10696). A line is a grid of one row.
+    pub fn neighbours(first: usize, arrangement: Arrangement) -> Self {
+        let [height, width] = match arrangement {
+            Arrangement::Ordered(len) => [1, len],
+            Arrangement::Grid(sides) => sides,
+        };
+        let (mut positions, mut steps) = (Vec::with_capacity(height * width), Vec::new());
+        for distance in 0..(height + width).saturating_sub(1) {
+            let start = positions.len();
+            let rows = (distance + 1).saturating_sub(width)..height.min(distance + 1);
+            positions.extend(rows.map(|row| row * width + distance - row));
+            steps.push(start..positions.len());
+        }
+        let mut place_of = vec![0; positions.len()];
+        for (place, &position) in positions.iter().enumerate() {
+            if let Some(slot) = place_of.get_mut(position) {
+                *slot = first + place;
+            }
+        }
+        let place = |position: usize| place_of.get(position).copied();
+        let sources = positions.iter().map(|&position| {
+            let (row, column) = (position / width.max(1), position % width.max(1));
+            match (row, column) {
+                (0, 0) => Sources { right: Some(first - 1), below: Some(first - 1) },
+                _ => Sources {
+                    right: if column > 0 { place(position - 1) } else { None },
+                    below: if row > 0 { place(position - width) } else { None },
+                },
+            }
+        });
+        let sources = sources.collect();
+        Self { first, positions, steps, sources, mask: AttentionMask::Neighbours { first, height, width } }
+    }
+
+    /// Condition positions.
+    pub fn first(&self) -> usize {
+        self.first
+    }
+
+    /// Position in the layout of each token, by place in the order.
+    pub fn positions(&self) -> &[usize] {
+        &self.positions
+    }
+
+    /// Places that are decoded together, step by step.
+    pub fn steps(&self) -> &[Range<usize>] {
+        &self.steps
+    }
+
+    /// What predicts the tokens at these places.
+    pub fn sources(&self, places: Range<usize>) -> &[Sources] {
+        self.sources.get(places).unwrap_or_default()
+    }
+
+    /// Which keys a position sees, both in places of the whole sequence.
+    pub fn mask(&self) -> AttentionMask {
+        self.mask
+    }
+
+    /// Whether places are positions.
+    pub fn is_raster(&self) -> bool {
+        self.positions.iter().enumerate().all(|(place, &position)| place == position)
+    }
+
+    /// The place of each position of the layout.
+    pub fn places(&self) -> Vec<usize> {
+        let mut places = vec![0; self.positions.len()];
+        for (place, &position) in self.positions.iter().enumerate() {
+            if let Some(slot) = places.get_mut(position) {
+                *slot = place;
+            }
+        }
+        places
+    }
+
+    /// Tokens that are fed to a teacher-forced pass: all but the last where the last predicts nothing.
+    pub fn taught(&self) -> usize {
+        match self.mask {
+            AttentionMask::Causal => self.positions.len().saturating_sub(1),
+            _ => self.positions.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_of_a_grid_go_by_diagonals() {
+        let order = Order::neighbours(2, Arrangement::Grid([2, 3]));
+        assert_eq!(order.positions(), [0, 1, 3, 2, 4, 5]);
+        assert_eq!(order.steps(), [0..1, 1..3, 3..5, 5..6]);
+        let sources = |place: usize| {
+            let found = order.sources(place..place + 1)[0];
+            (found.right, found.below)
+        };
+        assert_eq!(sources(0), (Some(1), Some(1)), "the last condition position");
+        assert_eq!(sources(1), (Some(2), None), "right of the first");
+        assert_eq!(sources(2), (None, Some(2)), "below the first");
+        assert_eq!(sources(4), (Some(4), Some(3)), "between the tokens at 3 and at 1");
+        assert_eq!(order.places(), [0, 1, 3, 2, 4, 5]);
+    }
+
+    #[test]
+    fn a_line_of_neighbours_is_next_token() {
+        let (a, b) = (Order::neighbours(1, Arrangement::Ordered(4)), Order::line(1, 4));
+        assert_eq!((a.positions(), a.steps()), (b.positions(), b.steps()));
+        assert_eq!(a.sources(1..4), b.sources(1..4));
+        assert!(a.is_raster() && b.taught() == 3);
+    }
+}

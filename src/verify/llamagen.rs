@@ -1,0 +1,16 @@
+//! Cases of LlamaGen.
+
+use burn::tensor::Device;
+
+use super::{Case, CaseError, Values, decoder};
+
+pub(super) fn run(case: &Case, device: &Device, values: &mut Values) -> Result<(), CaseError> {
+    match case.kind.as_str() {
+        "gpt-c2i" | "gpt-t2i" => decoder::run(case, device, values),
+        other => Err(CaseError::UnknownKind {
+            system: case.system.clone(),
+            kind: other.to_owned(),
+            known: "gpt-c2i and gpt-t2i",
+        }),
+    }
+}
