@@ -10,6 +10,7 @@ use crate::Generator;
 use crate::decoder::{self, DecoderConfig};
 use crate::flextok_ar::{self, FlexTokArConfig};
 use crate::maskgit::{self, MaskGitConfig};
+use crate::{nar, next_token};
 
 /// The configuration of any generator.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,23 @@ pub enum GeneratorConfig {
 }
 
 impl GeneratorConfig {
+    /// Names that [`GeneratorConfig::preset`] knows: released models.
+    pub fn presets() -> impl Iterator<Item = &'static str> {
+        next_token::PRESETS.into_iter().chain(nar::PRESETS)
+    }
+
+    /// The configuration of a released model, or `None` for an unknown name.
+    pub fn preset(name: &str) -> Option<Self> {
+        next_token::preset(name).or_else(|| nar::preset(name)).map(Self::Decoder)
+    }
+
+    /// Whether a document is a generator's.
+    pub fn describes(document: &Value) -> bool {
+        document["model"].get("generator").is_some()
+            || document.get("ffn_hidden").is_some()
+            || DecoderConfig::describes(document)
+    }
+
     /// Reads a configuration document and recognises its architecture.
     ///
     /// # Errors

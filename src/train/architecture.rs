@@ -2,22 +2,41 @@
 
 use std::path::Path;
 
+use tessera_generators::GeneratorConfig;
 use tessera_layers::checkpoint::{Weights, locate, read_config};
 use tessera_tokenizers::flextok::{FlexTokConfig, resolve_vae};
 use tessera_tokenizers::{LoadError, ModelConfig};
 
 use super::TrainError;
 
+/// What is trained.
+#[allow(clippy::large_enum_variant, reason = "there is one")]
+pub enum Architecture {
+    /// A tokenizer or an autoencoder.
+    Codec(ModelConfig),
+    /// A generator.
+    Generator(GeneratorConfig),
+}
+
 /// A configuration by file or by the name of a released model.
-pub fn read_architecture(path: &Path) -> Result<ModelConfig, TrainError> {
-    if let Some(config) = ModelConfig::preset(&path.to_string_lossy()) {
-        return Ok(config);
+pub fn read_architecture(path: &Path) -> Result<Architecture, TrainError> {
+    let name = path.to_string_lossy();
+    if let Some(config) = ModelConfig::preset(&name) {
+        return Ok(Architecture::Codec(config));
+    }
+    if let Some(config) = GeneratorConfig::preset(&name) {
+        return Ok(Architecture::Generator(config));
     }
     let mut document = read_config(path).map_err(LoadError::from)?;
+    if GeneratorConfig::describes(&document) {
+        let config = GeneratorConfig::from_value(&document);
+        return Ok(Architecture::Generator(config.map_err(|error| LoadError::from(error).in_file(path))?));
+    }
     if FlexTokConfig::describes(&document) {
         document = resolve_vae(document, path.parent().unwrap_or(Path::new("")))?;
     }
-    Ok(ModelConfig::from_value(&document).map_err(|error| LoadError::from(error).in_file(path))?)
+    let config = ModelConfig::from_value(&document);
+    Ok(Architecture::Codec(config.map_err(|error| LoadError::from(error).in_file(path))?))
 }
 
 /// The weights of a folder or file.

@@ -43,7 +43,10 @@ pub trait GeneratorObjective {
     fn config(&self) -> serde_json::Value;
 
     /// The network as a generator, for samples; on the device without autodiff.
-    fn generator(&self, network: Self::Network) -> Box<dyn Generator>;
+    ///
+    /// # Errors
+    /// [`TrainError`] if the configuration does not fit together.
+    fn generator(&self, network: Self::Network) -> Result<Box<dyn Generator>, TrainError>;
 
     /// The name of the main term.
     fn main_term(&self) -> &'static str;
@@ -214,7 +217,7 @@ impl<O: GeneratorObjective> Training for OnCodes<O> {
 
     /// Generated pictures, with the captions that the settings ask for.
     fn sheet(&self, network: &O::Network, count: usize) -> Result<Option<Picture>, TrainError> {
-        let generator = self.objective.generator(network.clone());
+        let generator = self.objective.generator(network.clone())?;
         let condition = self.condition(count);
         let generated =
             generator.generate(&condition, &GenerateOptions::default(), &mut |_| ControlFlow::Continue(()))?;

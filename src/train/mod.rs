@@ -23,6 +23,7 @@ pub mod checkpoint;
 pub mod codebook;
 pub mod codes;
 mod config;
+mod decoder;
 mod ema;
 mod error;
 mod feed;
@@ -46,6 +47,7 @@ mod window;
 
 pub use autoencoder_kl::AutoencoderKlObjective;
 pub use config::TrainConfig;
+pub use decoder::DecoderObjective;
 pub use error::TrainError;
 pub use flextok::{FlexTokObjective, FlexTokTraining};
 pub use generator::{GeneratorLosses, GeneratorObjective, OnCodes, TrainingCodes};

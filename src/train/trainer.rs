@@ -5,16 +5,19 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
+use tessera_generators::{GeneratorConfig, Words};
 use tessera_tokenizers::ModelConfig;
 
 use super::adversary::Adversary;
-use super::architecture::read_architecture;
+use super::architecture::{Architecture, read_architecture};
 use super::autoencoder_kl::AutoencoderKlObjective;
 use super::checkpoint::{Checkpoints, read_state, write};
 use super::codebook::CodeCounts;
+use super::decoder::DecoderObjective;
 use super::ema::Ema;
 use super::feed::Feed as _;
 use super::flextok::FlexTokObjective;
+use super::generator::{GeneratorObjective, OnCodes, TrainingCodes};
 use super::metrics::{Line, Metrics, TrainLine, ValidationLine};
 use super::objective::Objective;
 use super::on_pictures::OnPictures;
@@ -76,7 +79,7 @@ pub struct Summary {
     pub is_finished: bool,
 }
 
-/// Trains the tokenizer or autoencoder that `config` describes, on `device` (which needs no autodiff yet), into the folder `out`.
+/// Trains the tokenizer, autoencoder or generator that `config` describes, on `device` (which needs no autodiff yet), into the folder `out`.
 ///
 /// `resume` goes on from the last checkpoint in `out`, and starts where there is none. `on_event` may stop the run after
 /// any step; a checkpoint is then written first.
@@ -93,21 +96,28 @@ pub fn train(
     config.check()?;
     let trained = device.clone().autodiff();
     let run = Run { config, out, device, resume };
+    let unknown = || TrainError::Invalid {
+        key: "model.architecture",
+        expected: "a One-D-Piece, TiTok, FlexTok, AutoencoderKL, next-token generator or NAR".to_owned(),
+        found: "an architecture that tessera does not train".to_owned(),
+    };
     match read_architecture(&config.model.architecture)? {
-        ModelConfig::OneDPiece(architecture) => {
+        Architecture::Codec(ModelConfig::OneDPiece(architecture)) => {
             run.on_pictures(OneDPieceObjective::new(config, architecture, &trained)?, on_event)
         }
-        ModelConfig::AutoencoderKl(architecture) => {
+        Architecture::Codec(ModelConfig::AutoencoderKl(architecture)) => {
             run.on_pictures(AutoencoderKlObjective::new(config, architecture, &trained)?, on_event)
         }
-        ModelConfig::FlexTok(architecture) => {
+        Architecture::Codec(ModelConfig::FlexTok(architecture)) => {
             run.on_pictures(FlexTokObjective::new(config, architecture, &trained)?, on_event)
         }
-        _ => Err(TrainError::Invalid {
-            key: "model.architecture",
-            expected: "a One-D-Piece, TiTok, FlexTok or AutoencoderKL".to_owned(),
-            found: "an architecture that tessera does not train".to_owned(),
-        }),
+        Architecture::Generator(GeneratorConfig::Decoder(architecture)) => {
+            let codes = run.codes(on_event)?;
+            let (objective, network) = DecoderObjective::new(config, architecture, &codes, &trained)?;
+            let words = objective.words();
+            run.on_codes((objective, network), codes, words, on_event)
+        }
+        _ => Err(unknown()),
     }
 }
 
@@ -129,6 +139,25 @@ impl Run<'_> {
         on_event: OnEvent<'_>,
     ) -> Result<Summary, TrainError> {
         let (training, feed) = OnPictures::new(self.config, objective, self.device)?;
+        Trainer::new(self, training, feed, network)?.run(on_event)
+    }
+
+    /// What a generator learns from.
+    fn codes(&self, on_event: OnEvent<'_>) -> Result<TrainingCodes, TrainError> {
+        TrainingCodes::open(self.config, self.out, self.device, &mut |done, of| {
+            // Encoding is kept shard by shard; there is nothing to stop.
+            let _ = on_event(Event::Encoded { done, of });
+        })
+    }
+
+    fn on_codes<O: GeneratorObjective>(
+        &self,
+        (objective, network): (O, O::Network),
+        codes: TrainingCodes,
+        words: (Option<Words>, usize),
+        on_event: OnEvent<'_>,
+    ) -> Result<Summary, TrainError> {
+        let (training, feed) = OnCodes::new(self.config, objective, codes, words, self.device);
         Trainer::new(self, training, feed, network)?.run(on_event)
     }
 }

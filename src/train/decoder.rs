@@ -1,0 +1,117 @@
+//! Training next-token generators and NAR on a tokenizer's tokens.
+
+use burn::tensor::{Device, Int, Tensor};
+use rand_chacha::ChaCha8Rng;
+use tessera_generators::decoder::{Decoder, DecoderConfig, DecoderGenerator, ModelType, Prompt, taught};
+use tessera_generators::{Content, Generator, GeneratorInfo, Words};
+use tessera_layers::{ParamSource, ParamSpec, Params, load_strict};
+use tessera_tokenizers::LoadError;
+
+use super::architecture::open_weights;
+use super::codes::{CodeBatch, Codes};
+use super::generator::{GeneratorLosses, GeneratorObjective, TrainingCodes};
+use super::{TrainConfig, TrainError};
+
+/// Mean cross-entropy of the next tokens, with label smoothing and z-loss where wanted.
+pub struct DecoderObjective {
+    config: DecoderConfig,
+    specs: Vec<ParamSpec>,
+    label_smoothing: f64,
+    z_loss_weight: f64,
+}
+
+impl DecoderObjective {
+    /// The objective and the network at its start, on an autodiff device. A model of text without words of its own gets those of
+    /// the captions that it learns from.
+    ///
+    /// # Errors
+    /// [`TrainError`] if the architecture does not fit the tokens, there are no captions for it, or weights cannot be loaded.
+    pub fn new(
+        config: &TrainConfig,
+        mut architecture: DecoderConfig,
+        codes: &TrainingCodes,
+        device: &Device,
+    ) -> Result<(Self, Decoder), TrainError> {
+        super::objectives::only_single(config, "a generator")?;
+        if architecture.model_type == ModelType::Text && architecture.words.is_none() {
+            architecture.words = Some(codes.words()?);
+        }
+        architecture.tokenizer = Some(codes.encoder.fingerprint().hex());
+        architecture.check().map_err(LoadError::from)?;
+        let vocab = vec![u32::try_from(architecture.vocab_size).unwrap_or(u32::MAX)];
+        let layout = architecture.token_layout().map_err(LoadError::from)?;
+        codes.encoder.check(&GeneratorInfo::new("next-token", layout, Content::Codes { vocab }))?;
+        let make = |params: &Params| Decoder::new(params, &architecture);
+        let (network, specs) = match &config.model.from {
+            Some(from) => {
+                let (network, specs, _) = load_strict(&open_weights(from)?, &[], device, make)?;
+                (network, specs)
+            }
+            None => {
+                let source = ParamSource::seeded(config.run.seed, device);
+                let network = make(&source.root())?;
+                (network, source.into_taken())
+            }
+        };
+        let section = &config.generator;
+        let (label_smoothing, z_loss_weight) = (section.label_smoothing, section.z_loss_weight);
+        Ok((Self { config: architecture, specs, label_smoothing, z_loss_weight }, network))
+    }
+
+    /// Words of the captions, and how many of them a caption has at most.
+    pub fn words(&self) -> (Option<Words>, usize) {
+        (self.config.words.clone(), self.config.cls_token_num)
+    }
+
+    fn prompt(&self, batch: &CodeBatch) -> Prompt {
+        match self.config.model_type {
+            ModelType::Text => Prompt::Words(batch.captions.clone()),
+            ModelType::Classes => {
+                let known = |label: &Option<u32>| {
+                    label.filter(|&label| usize::try_from(label).is_ok_and(|label| label < self.config.num_classes))
+                };
+                Prompt::Classes(batch.labels.iter().map(known).collect())
+            }
+        }
+    }
+}
+
+impl GeneratorObjective for DecoderObjective {
+    type Network = Decoder;
+
+    fn specs(&self) -> &[ParamSpec] {
+        &self.specs
+    }
+
+    fn losses(
+        &self,
+        network: &Decoder,
+        batch: &CodeBatch,
+        _rng: &mut ChaCha8Rng,
+    ) -> Result<GeneratorLosses, TrainError> {
+        let ids: Tensor<2, Int> = match &batch.codes {
+            Codes::Ids(ids) => ids.clone().squeeze_dim(2),
+            Codes::Latents(_) => {
+                return Err(crate::Error::Unfit("next tokens are learnt from ids, not from latents".to_owned()).into());
+            }
+        };
+        let taught = taught(network, ids, &self.prompt(batch), self.label_smoothing);
+        let others = match self.z_loss_weight > 0.0 {
+            true => vec![("z", self.z_loss_weight, taught.z_loss)],
+            false => Vec::new(),
+        };
+        Ok(GeneratorLosses { main: taught.cross_entropy.clone().mean(), by_position: taught.cross_entropy, others })
+    }
+
+    fn config(&self) -> serde_json::Value {
+        serde_json::to_value(&self.config).unwrap_or_default()
+    }
+
+    fn generator(&self, network: Decoder) -> Result<Box<dyn Generator>, TrainError> {
+        Ok(Box::new(DecoderGenerator::new(network, &self.config)?))
+    }
+
+    fn main_term(&self) -> &'static str {
+        "cross_entropy"
+    }
+}
