@@ -72,7 +72,9 @@ pub(super) fn compare(case: &Case, values: &Values) -> Result<Report, CaseError>
                 name: entry.name,
             };
             if let Some(value) = values.get(&line.name) {
-                judge(&mut line, expected, value, (case.atol, case.rtol))?;
+                let name = line.name.clone();
+                let is_checked = |element| values.is_checked(&name, element);
+                judge(&mut line, expected, value, (case.atol, case.rtol), &is_checked)?;
             }
             tensors.push(line);
         }
@@ -102,7 +104,16 @@ pub(super) fn compare(case: &Case, values: &Values) -> Result<Report, CaseError>
     })
 }
 
-fn judge(line: &mut Line, expected: &Weights, value: &Value, tolerance: (f64, f64)) -> Result<(), CaseError> {
+/// Whether an element, by its index, is compared.
+type IsChecked<'a> = &'a dyn Fn(usize) -> bool;
+
+fn judge(
+    line: &mut Line,
+    expected: &Weights,
+    value: &Value,
+    tolerance: (f64, f64),
+    is_checked: IsChecked<'_>,
+) -> Result<(), CaseError> {
     line.outcome = Outcome::Failed;
     let shape = match value {
         Value::Floats(shape, _) | Value::Integers(shape, _) => shape,
@@ -114,25 +125,32 @@ fn judge(line: &mut Line, expected: &Weights, value: &Value, tolerance: (f64, f6
     match (value, expected.is_integer(&line.name)) {
         (Value::Integers(_, found), true) => {
             let expected = expected.read_i64(&line.name)?;
-            let wrong = expected.iter().zip(found).filter(|(a, b)| a != b).count();
+            let differs = |index: usize, a: &i64, b: &i64| a != b && is_checked(index);
+            let pairs = || expected.iter().zip(found).enumerate();
+            let wrong = pairs().filter(|(index, (a, b))| differs(*index, a, b)).count();
             line.error = Some(wrong as f64);
             if wrong == 0 {
                 line.outcome = Outcome::Passed;
             } else {
-                let first = expected.iter().zip(found).position(|(a, b)| a != b);
+                let first = pairs().position(|(index, (a, b))| differs(index, a, b));
                 line.problem = Some(format!("{wrong} of {} integers differ, the first at {first:?}", found.len()));
             }
         }
-        (Value::Floats(_, found), false) => judge_floats(line, &expected.read_f32(&line.name)?, found, tolerance),
+        (Value::Floats(_, found), false) => {
+            judge_floats(line, &expected.read_f32(&line.name)?, found, tolerance, is_checked);
+        }
         (Value::Integers(..), false) => line.problem = Some("it holds integers".to_owned()),
         (Value::Floats(..), true) => line.problem = Some("it holds floats".to_owned()),
     }
     Ok(())
 }
 
-fn judge_floats(line: &mut Line, expected: &[f32], found: &[f32], (atol, rtol): (f64, f64)) {
+fn judge_floats(line: &mut Line, expected: &[f32], found: &[f32], (atol, rtol): (f64, f64), is_checked: IsChecked<'_>) {
     let (mut error, mut share) = (0.0_f64, 0.0_f64);
     for (index, (&expected, &found)) in expected.iter().zip(found).enumerate() {
+        if !is_checked(index) {
+            continue;
+        }
         let (expected, found) = (f64::from(expected), f64::from(found));
         if !found.is_finite() {
             line.problem = Some(format!("it holds {found} at element {index}"));
@@ -192,7 +210,7 @@ mod tests {
                 required: true,
                 problem: None,
             };
-            judge_floats(&mut line, &[10.0], &[found], (0.1, 0.01));
+            judge_floats(&mut line, &[10.0, 0.0], &[found, f32::NAN], (0.1, 0.01), &|element| element == 0);
             line.outcome
         };
         assert_eq!(judged(10.19), Outcome::Passed);

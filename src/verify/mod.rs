@@ -15,6 +15,7 @@ mod inputs;
 mod llamagen;
 mod nar;
 mod one_d_piece;
+mod sampling;
 mod values;
 
 pub use case::{Case, CaseError};
@@ -24,7 +25,7 @@ pub use values::{Value, Values};
 use burn::tensor::Device;
 
 /// Systems whose cases can be run.
-pub const SYSTEMS: [&str; 4] = ["flextok", "llamagen", "nar", "one-d-piece"];
+pub const SYSTEMS: [&str; 5] = ["flextok", "llamagen", "nar", "one-d-piece", "sampling"];
 
 /// Runs a case on a device.
 ///
@@ -38,6 +39,7 @@ pub fn verify(case: &Case, device: &Device) -> Result<Report, CaseError> {
         "llamagen" => llamagen::run(case, device, &mut values)?,
         "nar" => nar::run(case, device, &mut values)?,
         "one-d-piece" => one_d_piece::run(case, device, &mut values)?,
+        "sampling" => sampling::run(case, device, &mut values)?,
         other => return Err(CaseError::UnknownSystem(other.to_owned())),
     }
     compare::compare(case, &values)

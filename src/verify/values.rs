@@ -19,12 +19,13 @@ pub enum Value {
 pub struct Values {
     wanted: BTreeSet<String>,
     found: BTreeMap<String, Value>,
+    checked: BTreeMap<String, Vec<bool>>,
 }
 
 impl Values {
     /// An empty set that takes the tensors of these names.
     pub fn wanting(names: Vec<String>) -> Self {
-        Self { wanted: names.into_iter().collect(), found: BTreeMap::new() }
+        Self { wanted: names.into_iter().collect(), found: BTreeMap::new(), checked: BTreeMap::new() }
     }
 
     /// Names of expected tensors, sorted.
@@ -45,6 +46,16 @@ impl Values {
     /// The produced tensor of this name.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.found.get(name)
+    }
+
+    /// Compares only the elements that are marked, row-major, where the case says that others may differ.
+    pub fn check_only(&mut self, name: &str, marks: Vec<bool>) {
+        self.checked.insert(name.to_owned(), marks);
+    }
+
+    /// Whether an element of a tensor is compared.
+    pub fn is_checked(&self, name: &str, element: usize) -> bool {
+        self.checked.get(name).is_none_or(|marks| marks.get(element).copied().unwrap_or(true))
     }
 
     /// Takes a float tensor.
