@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | next-token (LlamaGen) | [`next_token`] | a token |
 //! | NAR | [`nar`] | an anti-diagonal of a grid |
+//! | Token-Shuffle | [`token_shuffle`] | a window of tokens |
 //! | MaskGIT | [`maskgit`] | the tokens it is surest of |
 //! | FlexTok's own | [`flextok_ar`] | an ordered token |
 #![deny(missing_docs)]
@@ -15,12 +16,14 @@ pub mod decoder;
 pub mod flextok_ar;
 mod generator;
 mod guidance;
+mod kept;
 pub mod maskgit;
 mod model_config;
 pub mod nar;
 pub mod next_token;
 pub mod sampling;
 mod token_loss;
+pub mod token_shuffle;
 mod words;
 
 pub use cache::KeyValueCache;

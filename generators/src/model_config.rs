@@ -10,6 +10,7 @@ use crate::Generator;
 use crate::decoder::{self, DecoderConfig};
 use crate::flextok_ar::{self, FlexTokArConfig};
 use crate::maskgit::{self, MaskGitConfig};
+use crate::token_shuffle::{self, TokenShuffleConfig};
 use crate::{nar, next_token};
 
 /// The configuration of any generator.
@@ -22,24 +23,28 @@ pub enum GeneratorConfig {
     FlexTokAr(FlexTokArConfig),
     /// Next-token, or NAR.
     Decoder(DecoderConfig),
+    /// Token-Shuffle.
+    TokenShuffle(TokenShuffleConfig),
 }
 
 impl GeneratorConfig {
     /// Names that [`GeneratorConfig::preset`] knows: released models.
     pub fn presets() -> impl Iterator<Item = &'static str> {
-        next_token::PRESETS.into_iter().chain(nar::PRESETS)
+        next_token::PRESETS.into_iter().chain(nar::PRESETS).chain(token_shuffle::PRESETS)
     }
 
     /// The configuration of a released model, or `None` for an unknown name.
     pub fn preset(name: &str) -> Option<Self> {
-        next_token::preset(name).or_else(|| nar::preset(name)).map(Self::Decoder)
+        let decoder = next_token::preset(name).or_else(|| nar::preset(name)).map(Self::Decoder);
+        decoder.or_else(|| token_shuffle::preset(name).map(Self::TokenShuffle))
     }
 
     /// Whether a document is a generator's.
     pub fn describes(document: &Value) -> bool {
         document["model"].get("generator").is_some()
-            || document.get("ffn_hidden").is_some()
+            || document.get("embed_dim").is_some()
             || DecoderConfig::describes(document)
+            || TokenShuffleConfig::describes(document)
     }
 
     /// Reads a configuration document and recognises its architecture.
@@ -51,15 +56,19 @@ impl GeneratorConfig {
             MaskGitConfig::from_value(document)?;
             return Ok(Self::MaskGit(document.clone()));
         }
-        if document.get("ffn_hidden").is_some() {
+        if document.get("embed_dim").is_some() {
             return FlexTokArConfig::from_value(document).map(Self::FlexTokAr);
         }
         if DecoderConfig::describes(document) {
             return DecoderConfig::from_value(document).map(Self::Decoder);
         }
+        if TokenShuffleConfig::describes(document) {
+            return TokenShuffleConfig::from_value(document).map(Self::TokenShuffle);
+        }
         Err(ConfigError::UnknownArchitecture(
-            "the config has no \"model.generator\" section (MaskGIT), no \"ffn_hidden\" (FlexTok's generator) and not all of \
-             \"n_layer\", \"n_head\", \"vocab_size\", \"block_size\" and \"model_type\" (next-token, NAR)"
+            "the config has no \"model.generator\" section (MaskGIT), no \"embed_dim\" (FlexTok's generator), and not all of \
+             \"n_layer\", \"n_head\", \"vocab_size\", \"block_size\" and \"model_type\" (next-token, NAR) or of \"text_vocab\", \"image_vocab\", \"window\" and \\
+             \"n_mlp_blocks\" (Token-Shuffle)"
                 .to_owned(),
         ))
     }
@@ -73,6 +82,7 @@ impl GeneratorConfig {
             Self::MaskGit(document) => Ok(maskgit::listing(&MaskGitConfig::from_value(document)?)?),
             Self::FlexTokAr(config) => Ok(flextok_ar::listing(config)?),
             Self::Decoder(config) => Ok(decoder::listing(config)?),
+            Self::TokenShuffle(config) => Ok(token_shuffle::listing(config)?),
         }
     }
 
@@ -85,6 +95,7 @@ impl GeneratorConfig {
             Self::MaskGit(document) => maskgit::load(document, weights, device).map(boxed),
             Self::FlexTokAr(config) => flextok_ar::load(config, weights, device).map(boxed),
             Self::Decoder(config) => decoder::load(config, weights, device).map(boxed),
+            Self::TokenShuffle(config) => token_shuffle::load(config, weights, device).map(boxed),
         }
     }
 
@@ -97,6 +108,7 @@ impl GeneratorConfig {
             Self::MaskGit(document) => maskgit::random(document, seed, device).map(boxed),
             Self::FlexTokAr(config) => flextok_ar::random(config, seed, device).map(boxed),
             Self::Decoder(config) => decoder::random(config, seed, device).map(boxed),
+            Self::TokenShuffle(config) => token_shuffle::random(config, seed, device).map(boxed),
         }
     }
 }

@@ -16,6 +16,7 @@ mod llamagen;
 mod nar;
 mod one_d_piece;
 mod sampling;
+mod token_shuffle;
 mod values;
 
 pub use case::{Case, CaseError};
@@ -25,7 +26,7 @@ pub use values::{Value, Values};
 use burn::tensor::Device;
 
 /// Systems whose cases can be run.
-pub const SYSTEMS: [&str; 5] = ["flextok", "llamagen", "nar", "one-d-piece", "sampling"];
+pub const SYSTEMS: [&str; 6] = ["flextok", "llamagen", "nar", "one-d-piece", "sampling", "token-shuffle"];
 
 /// Runs a case on a device.
 ///
@@ -40,6 +41,7 @@ pub fn verify(case: &Case, device: &Device) -> Result<Report, CaseError> {
         "nar" => nar::run(case, device, &mut values)?,
         "one-d-piece" => one_d_piece::run(case, device, &mut values)?,
         "sampling" => sampling::run(case, device, &mut values)?,
+        "token-shuffle" => token_shuffle::run(case, device, &mut values)?,
         other => return Err(CaseError::UnknownSystem(other.to_owned())),
     }
     compare::compare(case, &values)

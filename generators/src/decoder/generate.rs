@@ -2,12 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor};
 use tessera_layers::Trace;
-use tessera_tokenizers::Tokens;
 
-use super::network::places;
 use super::{ConditionEmbedding, Decoder, Prompt};
+use crate::kept::{Kept, index, known};
 use crate::sampling::{draw, guided};
 use crate::{GeneratorError, GuidanceSchedule, Sampling, Step};
 
@@ -35,34 +34,6 @@ pub struct Greedy {
     pub ids: Tensor<2, Int>,
     /// After guidance, in the order of decoding, `[rows, tokens, codes]`.
     pub logits: Tensor<3>,
-}
-
-/// Tokens that stay: ids and marks by place in the order, `[rows, tokens]`.
-pub(super) struct Kept {
-    ids: Tensor<2, Int>,
-    /// 1 where a token stays.
-    marks: Tensor<2, Int>,
-}
-
-impl Kept {
-    /// The kept positions of given tokens, the same for every row where there is one item.
-    pub(super) fn new(given: &Tokens, rows: usize, network: &Decoder) -> Self {
-        let (positions, order) = (given.positions(), network.order().positions());
-        let item = |row: usize| if given.batch() == 1 { 0 } else { row };
-        let places = || (0..rows).flat_map(|row| order.iter().map(move |at| item(row) * positions + at));
-        let ids = places().map(|at| given.ids().get(at).and_then(|&id| i32::try_from(id).ok()).unwrap_or(0)).collect();
-        let stays = |at: usize| given.kept().is_none_or(|kept| kept.get(at).copied().unwrap_or(false));
-        let marks = places().map(|at| i32::from(stays(at))).collect();
-        let tensor =
-            |values: Vec<i32>| Tensor::from_data(TensorData::new(values, [rows, order.len()]), &network.device());
-        Self { ids: tensor(ids), marks: tensor(marks) }
-    }
-
-    fn put(&self, drawn: Tensor<2, Int>, from: usize) -> Tensor<2, Int> {
-        let [_, count] = drawn.dims();
-        let (ids, marks) = (self.ids.clone().narrow(1, from, count), self.marks.clone().narrow(1, from, count));
-        drawn.clone() + (ids - drawn) * marks
-    }
 }
 
 impl Decoder {
@@ -155,7 +126,7 @@ impl Decoder {
             let ids = choose(conditional, unconditional, scale, step).reshape([rows, width]);
             let ids = kept.map_or(ids.clone(), |kept| kept.put(ids, run.start));
             found.push(ids.clone());
-            let so_far = || self.known(&found, rows);
+            let so_far = || known(&found, self.order().positions());
             if on_step(&Step::of_ids(step, most, &so_far)).is_break() {
                 return Err(GeneratorError::Stopped(step));
             }
@@ -180,31 +151,7 @@ impl Decoder {
     fn in_layout(&self, ids: Tensor<2, Int>) -> Tensor<2, Int> {
         match self.order().is_raster() {
             true => ids,
-            false => ids.select(1, places(self.order().places().into_iter(), &self.device())),
+            false => ids.select(1, index(self.order().places(), &self.device())),
         }
     }
-
-    /// Ids found so far by position, read from the device.
-    fn known(&self, found: &[Tensor<2, Int>], rows: usize) -> Result<Vec<Option<u32>>, GeneratorError> {
-        let positions = self.order().positions();
-        let found = Tensor::cat(found.to_vec(), 1);
-        let [_, count] = found.dims();
-        let ids = read_ids(found)?;
-        let mut known = vec![None; rows * positions.len()];
-        for (row, ids) in ids.chunks(count.max(1)).enumerate() {
-            for (&id, &position) in ids.iter().zip(positions) {
-                if let Some(place) = known.get_mut(row * positions.len() + position) {
-                    *place = Some(id);
-                }
-            }
-        }
-        Ok(known)
-    }
-}
-
-/// Ids `[rows, count]`, row by row.
-pub(super) fn read_ids(ids: Tensor<2, Int>) -> Result<Vec<u32>, GeneratorError> {
-    let id = |id: i64| u32::try_from(id).map_err(|_| GeneratorError::Device(format!("the device returned id {id}")));
-    let data = ids.try_into_data().map_err(|error| GeneratorError::Device(format!("{error:?}")))?;
-    data.iter::<i64>().map(id).collect()
 }

@@ -7,10 +7,10 @@ use tessera_layers::checkpoint::{CheckpointError, Weights};
 use tessera_layers::{ParamResult, ParamSource, ParamSpec, Params, load_strict};
 use tessera_tokenizers::{Fingerprint, LoadError, TokenLayout, Tokens};
 
-use super::generate::{Kept, read_ids};
 use super::{Arrangement, ConditionEmbedding, Decoder, DecoderConfig, ModelType, Plan};
+use crate::kept::{Kept, read_ids};
 use crate::{
-    Condition, Content, GenerateOptions, Generated, Generator, GeneratorError, GeneratorInfo, Given, Sampling, Step,
+    Condition, Content, GenerateOptions, Generated, Generator, GeneratorError, GeneratorInfo, Sampling, Step,
     next_token,
 };
 
@@ -127,26 +127,6 @@ impl DecoderGenerator {
             steps: most,
         })
     }
-
-    fn kept(&self, given: &Given, rows: usize) -> Result<Kept, GeneratorError> {
-        let Given::Tokens(tokens) = given else {
-            return Err(GeneratorError::Unfit("the generator makes ids; latents cannot be completed by it".to_owned()));
-        };
-        let content = Content::Codes { vocab: tokens.vocab().to_vec() };
-        if *tokens.layout() != self.info.layout || content != self.info.content {
-            return Err(GeneratorError::Unfit(format!(
-                "the given tokens ({}, vocabulary {:?}) are not such as the generator makes ({}, {:?})",
-                tokens.layout(),
-                tokens.vocab(),
-                self.info.layout,
-                self.info.content
-            )));
-        }
-        if tokens.batch() != rows && tokens.batch() != 1 {
-            return Err(GeneratorError::Unfit(format!("{} given items for {rows} samples", tokens.batch())));
-        }
-        Ok(Kept::new(tokens, rows, &self.network))
-    }
 }
 
 impl Generator for DecoderGenerator {
@@ -170,7 +150,9 @@ impl Generator for DecoderGenerator {
             let expected = "at least one".to_owned();
             return Err(GeneratorError::InvalidOption { option: "count", expected, found: "0".to_owned() });
         }
-        let kept = options.given.as_ref().map(|given| self.kept(given, rows)).transpose()?;
+        let (order, device) = (self.network.order(), self.network.device());
+        let kept = options.given.as_ref();
+        let kept = kept.map(|given| Kept::of(given, &self.info, rows, order.positions(), &device)).transpose()?;
         let ids = read_ids(self.network.sample(&prompt, &plan, kept.as_ref(), on_step)?)?;
         let Content::Codes { vocab } = &self.info.content else {
             return Err(GeneratorError::Unfit("a generator of codes".to_owned()));

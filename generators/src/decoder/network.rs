@@ -11,6 +11,7 @@ use super::{
     Arrangement, BlockSizes, ConditionEmbedding, DecoderBlock, DecoderConfig, Order, Padding, Prompt, Sight, Sources,
 };
 use crate::cache::KeyValueCache;
+use crate::kept::index;
 
 /// Embeddings, blocks and one head over the codes, or NAR's two.
 #[derive(Module, Debug)]
@@ -174,7 +175,7 @@ impl Decoder {
     pub fn in_order(&self, ids: Tensor<2, Int>) -> Tensor<2, Int> {
         match self.order.is_raster() {
             true => ids,
-            false => ids.select(1, places(self.order.positions().iter().copied(), &self.device())),
+            false => ids.select(1, index(self.order.positions().iter().copied(), &self.device())),
         }
     }
 
@@ -228,8 +229,8 @@ impl Head {
         let picked = match in_a_run {
             true => states.clone().narrow(1, first, count),
             false => {
-                let index = places.into_iter().map(|place| place.unwrap_or(first));
-                states.clone().select(1, self::places(index, &states.device()))
+                let places = places.into_iter().map(|place| place.unwrap_or(first));
+                states.clone().select(1, index(places, &states.device()))
             }
         };
         let mut normal = self.norm.forward(picked);
@@ -239,11 +240,4 @@ impl Head {
         }
         Some(self.output.forward(normal))
     }
-}
-
-/// Places as an index on the device.
-pub(super) fn places(places: impl Iterator<Item = usize>, device: &Device) -> Tensor<1, Int> {
-    let places: Vec<i32> = places.map(|place| i32::try_from(place).unwrap_or(0)).collect();
-    let count = places.len();
-    Tensor::from_data(TensorData::new(places, [count]), device)
 }
