@@ -18,6 +18,7 @@ use super::ema::Ema;
 use super::feed::Feed as _;
 use super::flextok::FlexTokObjective;
 use super::generator::{GeneratorObjective, OnCodes, TrainingCodes};
+use super::llamagen_vq::LlamaGenVqObjective;
 use super::metrics::{Line, Metrics, TrainLine, ValidationLine};
 use super::objective::Objective;
 use super::on_pictures::OnPictures;
@@ -98,7 +99,7 @@ pub fn train(
     let run = Run { config, out, device, resume };
     let unknown = || TrainError::Invalid {
         key: "model.architecture",
-        expected: "a One-D-Piece, TiTok, FlexTok, AutoencoderKL, next-token generator or NAR".to_owned(),
+        expected: "a One-D-Piece, TiTok, FlexTok, LlamaGen VQ, AutoencoderKL, next-token generator or NAR".to_owned(),
         found: "an architecture that tessera does not train".to_owned(),
     };
     match read_architecture(&config.model.architecture)? {
@@ -110,6 +111,9 @@ pub fn train(
         }
         Architecture::Codec(ModelConfig::FlexTok(architecture)) => {
             run.on_pictures(FlexTokObjective::new(config, architecture, &trained)?, on_event)
+        }
+        Architecture::Codec(ModelConfig::LlamaGenVq(architecture)) => {
+            run.on_pictures(LlamaGenVqObjective::new(config, architecture, &trained)?, on_event)
         }
         Architecture::Generator(GeneratorConfig::Decoder(architecture)) => {
             let codes = run.codes(on_event)?;

@@ -8,6 +8,7 @@
 //! | One-D-Piece, TiTok | [`one_d_piece`] | ordered; any prefix decodes (One-D-Piece) |
 //! | FlexTok | [`flextok`] | ordered; any prefix decodes, by sampling a flow |
 //! | MaskGIT-VQGAN | [`maskgit_vqgan`] | grid, pictures of any multiple of its patch |
+//! | LlamaGen VQ | [`llamagen_vq`] | grid, pictures of any multiple of its patch |
 //! | KL autoencoder | [`autoencoder_kl`] | none: continuous latents, which other tokenizers are built on |
 //!
 //! ```
@@ -37,6 +38,8 @@ pub mod bitstream;
 mod config;
 mod dct;
 pub mod flextok;
+pub mod grid;
+pub mod llamagen_vq;
 mod load_error;
 pub mod maskgit_vqgan;
 mod model_config;

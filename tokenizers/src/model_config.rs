@@ -13,6 +13,7 @@ use tessera_layers::params::entries;
 
 use crate::autoencoder_kl::{self, AutoencoderKlConfig};
 use crate::flextok::{self, FlexTokConfig};
+use crate::llamagen_vq::{self, LlamaGenVqConfig};
 use crate::maskgit_vqgan::{self, MaskGitVqganConfig};
 use crate::one_d_piece::{self, OneDPieceConfig};
 use crate::{ConfigError, LoadError, Tokenizer};
@@ -28,6 +29,8 @@ pub enum ModelConfig {
     FlexTok(FlexTokConfig),
     /// MaskGIT-VQGAN.
     MaskGitVqgan(MaskGitVqganConfig),
+    /// LlamaGen's VQ.
+    LlamaGenVq(LlamaGenVqConfig),
     /// KL autoencoder: continuous latents, so it is known here but opened as an
     /// [`AutoencoderKl`](autoencoder_kl::AutoencoderKl).
     AutoencoderKl(AutoencoderKlConfig),
@@ -36,7 +39,7 @@ pub enum ModelConfig {
 impl ModelConfig {
     /// Names that [`ModelConfig::preset`] knows: every released model.
     pub fn presets() -> impl Iterator<Item = &'static str> {
-        let grids = one_d_piece::PRESETS.into_iter().chain([maskgit_vqgan::PRESET]);
+        let grids = one_d_piece::PRESETS.into_iter().chain([maskgit_vqgan::PRESET]).chain(llamagen_vq::PRESETS);
         grids.chain(autoencoder_kl::PRESETS).chain(flextok::PRESETS)
     }
 
@@ -61,7 +64,8 @@ impl ModelConfig {
         }
         let autoencoder = || AutoencoderKlConfig::preset(name).map(Self::AutoencoderKl);
         let flextok = || FlexTokConfig::preset(name).map(Self::FlexTok);
-        OneDPieceConfig::preset(name).map(Self::OneDPiece).or_else(autoencoder).or_else(flextok)
+        let llamagen = || LlamaGenVqConfig::preset(name).map(Self::LlamaGenVq);
+        OneDPieceConfig::preset(name).map(Self::OneDPiece).or_else(autoencoder).or_else(flextok).or_else(llamagen)
     }
 
     /// Reads a configuration document and recognises its architecture.
@@ -75,6 +79,9 @@ impl ModelConfig {
         if document.get("vqgan").is_some() {
             return MaskGitVqganConfig::from_value(document).map(Self::MaskGitVqgan);
         }
+        if LlamaGenVqConfig::describes(document) {
+            return LlamaGenVqConfig::from_value(document).map(Self::LlamaGenVq);
+        }
         if AutoencoderKlConfig::recognises(document) {
             return AutoencoderKlConfig::from_value(document).map(Self::AutoencoderKl);
         }
@@ -83,6 +90,7 @@ impl ModelConfig {
         }
         Err(ConfigError::UnknownArchitecture(
             "the config has no \"model\" section (One-D-Piece, TiTok), no \"vqgan\" section (MaskGIT-VQGAN), no \
+             \"encoder_ch_mult\" (LlamaGen VQ), no \
              \"_class_name\": \"AutoencoderKL\" and none of FlexTok's sections"
                 .to_owned(),
         ))
@@ -94,6 +102,7 @@ impl ModelConfig {
             Self::OneDPiece(config) => config.to_value(),
             Self::FlexTok(config) => config.to_value(),
             Self::MaskGitVqgan(config) => config.to_value(),
+            Self::LlamaGenVq(config) => config.to_value(),
             Self::AutoencoderKl(config) => config.to_value(),
         }
     }
@@ -115,6 +124,7 @@ impl ModelConfig {
             Self::OneDPiece(config) => one_d_piece::listing(config),
             Self::FlexTok(config) => flextok::listing(config),
             Self::MaskGitVqgan(config) => maskgit_vqgan::listing(config),
+            Self::LlamaGenVq(config) => llamagen_vq::listing(config),
             Self::AutoencoderKl(config) => autoencoder_kl::listing(config),
         }
     }
@@ -130,6 +140,7 @@ impl ModelConfig {
             Self::OneDPiece(config) => one_d_piece::load(config, weights, device).map(boxed),
             Self::FlexTok(config) => flextok::load(config, weights, device).map(boxed),
             Self::MaskGitVqgan(config) => maskgit_vqgan::load(config, weights, device).map(boxed),
+            Self::LlamaGenVq(config) => llamagen_vq::load(config, weights, device).map(|(model, _)| boxed(model)),
             Self::AutoencoderKl(_) => Err(no_tokens()),
         };
         loaded.map_err(|error| match error {
@@ -150,6 +161,7 @@ impl ModelConfig {
             Self::OneDPiece(config) => one_d_piece::random(config, seed, device).map(boxed),
             Self::FlexTok(config) => flextok::random(config, seed, device).map(boxed),
             Self::MaskGitVqgan(config) => maskgit_vqgan::random(config, seed, device).map(boxed),
+            Self::LlamaGenVq(config) => llamagen_vq::random(config, seed, device).map(|(model, _)| boxed(model)),
             Self::AutoencoderKl(_) => Err(no_tokens()),
         }
     }

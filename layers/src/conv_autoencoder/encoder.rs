@@ -27,15 +27,15 @@ impl ConvEncoder {
         [inputs, outputs]: [usize; 2],
         names: &ConvNames,
     ) -> ParamResult<Self> {
-        let levels = sizes.widths.len();
+        let (levels, stem) = (sizes.widths.len(), sizes.stem.unwrap_or(sizes.width(0)));
         let level = |level: usize| {
-            let inputs = sizes.width(level.saturating_sub(1));
+            let inputs = if level == 0 { stem } else { sizes.width(level - 1) };
             let place = Place { level, index: level, inputs, resamples: level + 1 < levels, names: &names.down };
             Level::new(params, sizes, names, &place)
         };
-        let (first, widest) = (sizes.width(0), sizes.widest());
+        let widest = sizes.widest();
         Ok(Self {
-            conv_in: Conv2d::uniform(&params.at("conv_in"), [inputs, first], 3)?,
+            conv_in: Conv2d::uniform(&params.at("conv_in"), [inputs, stem], 3)?,
             down: (0..levels).map(level).collect::<ParamResult<_>>()?,
             middle: Middle::new(params, sizes, names)?,
             norm_out: GroupNorm::new(&params.at(names.norm_out), widest, sizes.groups, GROUP_EPSILON)?,
@@ -47,7 +47,7 @@ impl ConvEncoder {
     ///
     /// Reports `conv_in`, `down_block<level>` (halved), `mid_attn`, `mid_block` and `out` to `trace`.
     pub fn forward(&self, image: Tensor<4>, trace: &mut Trace) -> Tensor<4> {
-        let mut x = self.conv_in.forward(image); // [b, widths[0], H, W]
+        let mut x = self.conv_in.forward(image); // [b, stem, H, W]
         trace.see("conv_in", || x.clone());
         for (level, down) in self.down.iter().enumerate() {
             x = down.forward(x); // [b, widths[level], H / 2^level, W / 2^level]

@@ -68,4 +68,15 @@ impl ConvNames {
         },
         norm_out: "conv_norm_out",
     };
+
+    /// LlamaGen's VQ.
+    pub const LLAMAGEN: Self = Self {
+        down: LevelNames { levels: "conv_blocks", blocks: "res", attentions: "attn", resample: "downsample.conv" },
+        up: LevelNames { levels: "conv_blocks", blocks: "res", attentions: "attn", resample: "upsample.conv" },
+        up_counts_from_coarsest: true,
+        middle: ["mid.0", "mid.1", "mid.2"],
+        shortcut: "nin_shortcut",
+        attention: AttentionNames { norm: "norm", projections: ["q", "k", "v", "proj_out"], is_convolution: true },
+        norm_out: "norm_out",
+    };
 }

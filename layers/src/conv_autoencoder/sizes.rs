@@ -3,6 +3,8 @@
 /// Sizes of an encoder or a decoder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConvSizes {
+    /// Channels behind the encoder's first convolution; those of level 0 where absent.
+    pub stem: Option<usize>,
     /// Channels of each level; level 0 has the picture's resolution and each further one half of the one before.
     pub widths: Vec<usize>,
     /// Residual blocks of a level.

@@ -192,6 +192,7 @@ impl AutoencoderKlConfig {
     /// Sizes of the encoder.
     pub(super) fn encoder_sizes(&self) -> ConvSizes {
         ConvSizes {
+            stem: None,
             widths: self.block_out_channels.clone(),
             blocks: self.layers_per_block,
             groups: self.norm_num_groups,

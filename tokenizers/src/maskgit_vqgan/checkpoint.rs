@@ -1,11 +1,11 @@
 //! Loading and starting.
 
 use burn::tensor::Device;
-use tessera_layers::checkpoint::Weights;
+use tessera_layers::checkpoint::{ContentHash, Weights, canonical_json};
 use tessera_layers::{ParamSource, ParamSpec, Params, load_strict};
 
-use super::{MaskGitVqgan, MaskGitVqganConfig, VqganNetwork};
-use crate::LoadError;
+use super::{MaskGitVqgan, MaskGitVqganConfig, PRESET, VqganNetwork};
+use crate::{Fingerprint, LoadError, ResizeFilter, TokenLayout, TokenizerInfo};
 
 /// The tensors of a checkpoint, by released name and shape; allocates no weights.
 ///
@@ -24,7 +24,7 @@ pub fn listing(config: &MaskGitVqganConfig) -> Result<Vec<ParamSpec>, LoadError>
 pub fn load(config: &MaskGitVqganConfig, weights: &Weights, device: &Device) -> Result<MaskGitVqgan, LoadError> {
     let make = |params: &Params| VqganNetwork::new(params, config);
     let (network, specs, hash) = load_strict(weights, &[], device, make)?;
-    Ok(MaskGitVqgan::new(network, config.clone(), &specs, &hash, device))
+    Ok(MaskGitVqgan::new(network, info(config, &specs, &hash), device))
 }
 
 /// A model with starting values drawn from `seed`.
@@ -35,5 +35,21 @@ pub fn random(config: &MaskGitVqganConfig, seed: u64, device: &Device) -> Result
     let source = ParamSource::seeded(seed, device);
     let network = VqganNetwork::new(&source.root(), config)?;
     let hash = source.content_hash();
-    Ok(MaskGitVqgan::new(network, config.clone(), &source.into_taken(), &hash, device))
+    Ok(MaskGitVqgan::new(network, info(config, &source.into_taken(), &hash), device))
+}
+
+fn info(config: &MaskGitVqganConfig, specs: &[ParamSpec], hash: &ContentHash) -> TokenizerInfo {
+    TokenizerInfo {
+        architecture: "maskgit-vqgan",
+        preset: (*config == MaskGitVqganConfig::default()).then_some(PRESET),
+        image_size: None,
+        patch: config.vqgan.downsampling(),
+        resize: ResizeFilter::Bicubic,
+        layout: TokenLayout::Grid { height: 1, width: 1 },
+        vocab: vec![u32::try_from(config.num_embeddings).unwrap_or(u32::MAX)],
+        prefix_decodes: false,
+        is_sampled: false,
+        parameters: specs.iter().map(|spec| spec.shape.iter().product::<usize>()).sum(),
+        fingerprint: Fingerprint(hash.finish(&canonical_json(&config.to_value()))),
+    }
 }

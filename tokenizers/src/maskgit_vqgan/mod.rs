@@ -16,7 +16,6 @@ mod decoder;
 mod encoder;
 mod model;
 mod res_block;
-mod tokenizer;
 
 pub use checkpoint::{listing, load, random};
 pub use config::{MaskGitVqganConfig, PRESET, VqganConfig};
@@ -24,4 +23,6 @@ pub use decoder::VqganDecoder;
 pub use encoder::VqganEncoder;
 pub use model::VqganNetwork;
 pub use res_block::ResBlock;
-pub use tokenizer::MaskGitVqgan;
+
+/// A MaskGIT-VQGAN ready for use: pictures of any size that its patch divides.
+pub type MaskGitVqgan = crate::grid::GridTokenizer<VqganNetwork>;

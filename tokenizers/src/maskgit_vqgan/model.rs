@@ -6,6 +6,7 @@ use tessera_layers::{ParamResult, Params, Trace};
 
 use super::{MaskGitVqganConfig, VqganDecoder, VqganEncoder};
 use crate::LoadError;
+use crate::grid::GridNetwork;
 use crate::quantizers::VectorQuantizer;
 
 /// Encoder, codebook (plain squared distance) and decoder under `encoder`, `quantize.embedding`, `decoder`.
@@ -46,16 +47,20 @@ impl VqganNetwork {
         let rows = latents.permute([0, 2, 3, 1]).reshape([batch, height * width, z]);
         self.quantize.indices(rows)
     }
+}
 
-    /// Codes `[batch, h * w]` to code vectors `[batch, z, h, w]`.
-    pub fn code_vectors(&self, codes: Tensor<2, Int>, [height, width]: [usize; 2]) -> Tensor<4> {
+impl GridNetwork for VqganNetwork {
+    fn encode(&self, images: Tensor<4>) -> Tensor<2, Int> {
+        self.codes(self.latents(images, &mut Trace::none()))
+    }
+
+    fn code_vectors(&self, codes: Tensor<2, Int>, [height, width]: [usize; 2]) -> Tensor<4> {
         let rows = self.quantize.vectors(codes);
         let [batch, _, z] = rows.dims();
         rows.swap_dims(1, 2).reshape([batch, z, height, width])
     }
 
-    /// Code vectors `[batch, z, h, w]` to a picture, not clamped.
-    pub fn decode(&self, vectors: Tensor<4>, trace: &mut Trace) -> Tensor<4> {
+    fn decode(&self, vectors: Tensor<4>, trace: &mut Trace) -> Tensor<4> {
         self.decoder.forward(vectors, trace)
     }
 }

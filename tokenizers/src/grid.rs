@@ -1,51 +1,44 @@
-//! MaskGIT-VQGAN behind the [`Tokenizer`] trait.
+//! Tokenizers of grids of codes behind the [`Tokenizer`] trait: pictures of any size that their patch divides.
 
-use burn::tensor::Device;
-use tessera_layers::checkpoint::{ContentHash, canonical_json};
-use tessera_layers::{ParamSpec, Trace};
+use burn::tensor::{Device, Int, Tensor};
+use tessera_layers::Trace;
 
-use super::{MaskGitVqganConfig, PRESET, VqganNetwork};
 use crate::tensors::{read_ids, upload_ids, upload_mask};
 use crate::tokenizer::check_maker;
-use crate::{
-    DecodeOptions, Fingerprint, Input, Latents, Output, ResizeFilter, TokenLayout, Tokenizer, TokenizerError,
-    TokenizerInfo, Tokens,
-};
+use crate::{DecodeOptions, Input, Latents, Output, TokenLayout, Tokenizer, TokenizerError, TokenizerInfo, Tokens};
 
-/// A MaskGIT-VQGAN ready for use: pictures of any size that its patch divides.
-pub struct MaskGitVqgan {
-    network: VqganNetwork,
+/// A convolutional network with one code for each cell of a grid.
+pub trait GridNetwork: Send + Sync {
+    /// Pictures `[batch, 3, H, W]` in 0..=1 to codes `[batch, h * w]`, row by row.
+    fn encode(&self, images: Tensor<4>) -> Tensor<2, Int>;
+
+    /// Codes `[batch, h * w]` to code vectors `[batch, z, h, w]`.
+    fn code_vectors(&self, codes: Tensor<2, Int>, grid: [usize; 2]) -> Tensor<4>;
+
+    /// Code vectors `[batch, z, h, w]` to pictures, nominally in 0..=1 and not clamped.
+    fn decode(&self, vectors: Tensor<4>, trace: &mut Trace) -> Tensor<4>;
+}
+
+/// A network of grids ready for use.
+pub struct GridTokenizer<N> {
+    network: N,
     info: TokenizerInfo,
     device: Device,
 }
 
-impl MaskGitVqgan {
-    pub(super) fn new(
-        network: VqganNetwork,
-        config: MaskGitVqganConfig,
-        specs: &[ParamSpec],
-        hash: &ContentHash,
-        device: &Device,
-    ) -> Self {
-        let info = TokenizerInfo {
-            architecture: "maskgit-vqgan",
-            preset: (config == MaskGitVqganConfig::default()).then_some(PRESET),
-            image_size: None,
-            patch: config.vqgan.downsampling(),
-            resize: ResizeFilter::Bicubic,
-            layout: TokenLayout::Grid { height: 1, width: 1 },
-            vocab: vec![u32::try_from(config.num_embeddings).unwrap_or(u32::MAX)],
-            prefix_decodes: false,
-            is_sampled: false,
-            parameters: specs.iter().map(|spec| spec.shape.iter().product::<usize>()).sum(),
-            fingerprint: Fingerprint(hash.finish(&canonical_json(&config.to_value()))),
-        };
+impl<N> GridTokenizer<N> {
+    pub(crate) fn new(network: N, info: TokenizerInfo, device: &Device) -> Self {
         Self { network, info, device: device.clone() }
     }
 
     /// The network itself.
-    pub fn network(&self) -> &VqganNetwork {
+    pub fn network(&self) -> &N {
         &self.network
+    }
+
+    /// Takes the network out.
+    pub fn into_network(self) -> N {
+        self.network
     }
 
     /// Rows and columns of the tokens' grid.
@@ -63,7 +56,7 @@ impl MaskGitVqgan {
     }
 }
 
-impl Tokenizer for MaskGitVqgan {
+impl<N: GridNetwork> Tokenizer for GridTokenizer<N> {
     fn info(&self) -> &TokenizerInfo {
         &self.info
     }
@@ -80,8 +73,7 @@ impl Tokenizer for MaskGitVqgan {
                 found: format!("{:?}", images.dims()),
             });
         }
-        let latents = self.network.latents(images.clone().to_device(&self.device), &mut Trace::none());
-        let ids = read_ids(self.network.codes(latents))?;
+        let ids = read_ids(self.network.encode(images.clone().to_device(&self.device)))?;
         let cells = |side: usize| u32::try_from(side / patch).unwrap_or(u32::MAX);
         let layout = TokenLayout::Grid { height: cells(height), width: cells(width) };
         Ok(Tokens::new(ids, batch, layout, self.info.vocab.clone(), self.info.fingerprint)?)
