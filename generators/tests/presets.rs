@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use tessera_generators::maskgit::{MaskGitConfig, PRESETS, listing};
+use tessera_generators::{GeneratorConfig, next_token};
+use tessera_layers::checkpoint::TensorEntry;
 
 /// Releases whose tensor lists are known; the other presets share their networks.
 const LISTS: [(&str, &str); 3] = [
@@ -29,4 +31,41 @@ fn every_preset_is_a_configuration() {
         assert!(!listing(&config).unwrap().is_empty() && sampling.num_sample_steps > 0, "{name}");
     }
     assert!(MaskGitConfig::preset("unknown").is_none());
+}
+
+/// LlamaGen and NAR; sizes of pictures share their tensors.
+const DECODERS: [(&str, &str); 12] = [
+    ("llamagen-b-256", include_str!("data/tensors/llamagen-b.json")),
+    ("llamagen-l-384", include_str!("data/tensors/llamagen-l.json")),
+    ("llamagen-xl-384", include_str!("data/tensors/llamagen-xl.json")),
+    ("llamagen-xxl-384", include_str!("data/tensors/llamagen-xxl.json")),
+    ("llamagen-3b-384", include_str!("data/tensors/llamagen-3b.json")),
+    ("llamagen-xl-t2i-512", include_str!("data/tensors/llamagen-xl-t2i.json")),
+    ("nar-b-256", include_str!("data/tensors/nar-b.json")),
+    ("nar-m-256", include_str!("data/tensors/nar-m.json")),
+    ("nar-l-256", include_str!("data/tensors/nar-l.json")),
+    ("nar-xl-256", include_str!("data/tensors/nar-xl.json")),
+    ("nar-xxl-256", include_str!("data/tensors/nar-xxl.json")),
+    ("nar-xl-t2i-256", include_str!("data/tensors/nar-xl-t2i.json")),
+];
+
+#[test]
+fn decoders_have_the_tensors_of_their_releases_and_are_recognised() {
+    for (name, list) in DECODERS {
+        let released: BTreeMap<String, Vec<usize>> = serde_json::from_str(list).unwrap();
+        let specs = GeneratorConfig::preset(name).unwrap().listing().unwrap();
+        let ours: BTreeMap<String, Vec<usize>> = specs.into_iter().map(|spec| (spec.name, spec.shape)).collect();
+        assert_eq!(ours, released, "{name}");
+        let found: Vec<TensorEntry> = released.into_iter().map(|(name, shape)| TensorEntry { name, shape }).collect();
+        let (family, _) = name.rsplit_once('-').unwrap();
+        assert!(next_token::release_of(&found).is_some_and(|found| found.starts_with(family)), "{name}");
+    }
+}
+
+#[test]
+fn every_generator_preset_lists_its_tensors() {
+    for name in GeneratorConfig::presets() {
+        assert!(!GeneratorConfig::preset(name).unwrap().listing().unwrap().is_empty(), "{name}");
+    }
+    assert!(GeneratorConfig::preset("llamagen-b-128").is_none() && GeneratorConfig::preset("nar").is_none());
 }

@@ -41,6 +41,7 @@ mod perceptual;
 mod report;
 pub mod schedule;
 mod sections;
+mod token_shuffle;
 mod trainer;
 mod training;
 mod validation;
@@ -60,5 +61,6 @@ pub use sections::{
     CodebookConfig, DataConfig, GeneratorSection, LossConfig, ModelSection, OptimizerConfig, RunConfig, SavePrecision,
     Stage, Start, ValidationConfig,
 };
+pub use token_shuffle::TokenShuffleObjective;
 pub use trainer::{Event, Summary, train};
 pub use validation::token_counts;

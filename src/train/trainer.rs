@@ -27,6 +27,7 @@ use super::optimizer::NamedAdamW;
 use super::parameters::Parameters;
 use super::perceptual::Perceptual;
 use super::schedule::learning_rate;
+use super::token_shuffle::TokenShuffleObjective;
 use super::training::Training;
 use super::window::Window;
 use super::{TrainConfig, TrainError};
@@ -99,7 +100,9 @@ pub fn train(
     let run = Run { config, out, device, resume };
     let unknown = || TrainError::Invalid {
         key: "model.architecture",
-        expected: "a One-D-Piece, TiTok, FlexTok, LlamaGen VQ, AutoencoderKL, next-token generator or NAR".to_owned(),
+        expected:
+            "a One-D-Piece, TiTok, FlexTok, LlamaGen VQ, AutoencoderKL, next-token generator, NAR or Token-Shuffle"
+                .to_owned(),
         found: "an architecture that tessera does not train".to_owned(),
     };
     match read_architecture(&config.model.architecture)? {
@@ -118,6 +121,12 @@ pub fn train(
         Architecture::Generator(GeneratorConfig::Decoder(architecture)) => {
             let codes = run.codes(on_event)?;
             let (objective, network) = DecoderObjective::new(config, architecture, &codes, &trained)?;
+            let words = objective.words();
+            run.on_codes((objective, network), codes, words, on_event)
+        }
+        Architecture::Generator(GeneratorConfig::TokenShuffle(architecture)) => {
+            let codes = run.codes(on_event)?;
+            let (objective, network) = TokenShuffleObjective::new(config, architecture, &codes, &trained)?;
             let words = objective.words();
             run.on_codes((objective, network), codes, words, on_event)
         }

@@ -52,9 +52,11 @@ impl ModelConfig {
         })
     }
 
-    /// The tensors of a file with the names that the models have for them, where older exports have others.
+    /// The tensors of a file with the names that the models have for them, where older exports have others, and without
+    /// statistics that are no parameters.
     pub fn current_names(found: &[TensorEntry]) -> Vec<TensorEntry> {
-        Renames::new(found.to_vec(), autoencoder_kl::current_name).entries().to_vec()
+        let found = found.iter().filter(|entry| entry.name != llamagen_vq::STATISTICS).cloned().collect();
+        Renames::new(found, autoencoder_kl::current_name).entries().to_vec()
     }
 
     /// The configuration of a released model, or `None` for an unknown name.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use burn::tensor::Device;
 use tessera_layers::checkpoint::{CheckpointError, Weights};
 use tessera_layers::{ParamResult, ParamSource, ParamSpec, Params, load_strict};
-use tessera_tokenizers::{Fingerprint, LoadError, TokenLayout, Tokens};
+use tessera_tokenizers::{ConfigError, Fingerprint, LoadError, TokenLayout, Tokens};
 
 use super::{Arrangement, ConditionEmbedding, Decoder, DecoderConfig, ModelType, Plan};
 use crate::kept::{Kept, read_ids};
@@ -41,6 +41,18 @@ pub fn listing(config: &DecoderConfig) -> ParamResult<Vec<ParamSpec>> {
 /// file is a released LlamaGen or NAR of another size.
 pub fn load(config: &DecoderConfig, weights: &Weights, device: &Device) -> Result<DecoderGenerator, LoadError> {
     config.check()?;
+    // Releases of both kinds have the same file names.
+    let has_second_head = weights.entries().iter().any(|entry| entry.name == "medusa_output.weight");
+    if has_second_head != config.medusa_attention_num.is_some() {
+        let (expected, found) = match has_second_head {
+            true => ("the number of extra blocks: the file holds a NAR, with medusa_output.weight", "none".to_owned()),
+            false => {
+                let found = config.medusa_attention_num.unwrap_or(0).to_string();
+                ("none: the file holds a plain next-token model, without medusa_output.weight", found)
+            }
+        };
+        return Err(ConfigError::invalid("medusa_attention_num", expected, found).into());
+    }
     let make = |params: &Params| Ok(Decoder::new(params, config)?);
     let loaded = load_strict::<_, LoadError>(weights, &[IGNORED], device, make);
     let (network, _, _) = loaded.map_err(|error| match error {

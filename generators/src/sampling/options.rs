@@ -8,7 +8,6 @@ use crate::GeneratorError;
 /// taken as it is (temperature 1, all ids).
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-#[non_exhaustive]
 pub struct Sampling {
     /// Logits are divided by this; 0 takes the most likely id.
     pub temperature: Option<f32>,

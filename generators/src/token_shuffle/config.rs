@@ -194,6 +194,13 @@ impl TokenShuffleConfig {
         }
     }
 
+    /// Text ids of a caption of these words, filled up in front where there is a `caption_len`.
+    pub fn caption(&self, words: &[u32]) -> Vec<u32> {
+        let filled = self.caption_len.unwrap_or(0).saturating_sub(words.len());
+        let ids = words.iter().map(|word| self.first_text_id.saturating_add(*word));
+        std::iter::repeat_n(self.bos_id, filled).chain(ids).collect()
+    }
+
     /// The arrangement of the tokens.
     pub fn token_layout(&self) -> TokenLayout {
         let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);

@@ -217,10 +217,10 @@ impl TokenShuffle {
     /// Text ids of what a caller asks for.
     fn text(&self, condition: &Condition) -> Result<Vec<Vec<u32>>, GeneratorError> {
         match (condition, &self.config.words) {
-            (Condition::Unconditional(rows), _) => Ok(vec![self.caption(&[]); *rows]),
+            (Condition::Unconditional(rows), _) => Ok(vec![self.config.caption(&[]); *rows]),
             (Condition::Captions(captions), Some(words)) => {
                 let most = self.config.caption_len.unwrap_or(usize::MAX);
-                captions.iter().map(|caption| Ok(self.caption(&words.ids(caption, most)?))).collect()
+                captions.iter().map(|caption| Ok(self.config.caption(&words.ids(caption, most)?))).collect()
             }
             (other, words) => {
                 let expected = match words {
@@ -231,18 +231,6 @@ impl TokenShuffle {
             }
         }
     }
-
-    /// Text ids of a caption of these words, filled up where the configuration says so.
-    pub fn caption(&self, words: &[u32]) -> Vec<u32> {
-        caption(&self.config, words)
-    }
-}
-
-/// Text ids of a caption of these words, filled up in front where the configuration says so.
-pub(super) fn caption(config: &TokenShuffleConfig, words: &[u32]) -> Vec<u32> {
-    let filled = config.caption_len.unwrap_or(0).saturating_sub(words.len());
-    let ids = words.iter().map(|word| config.first_text_id.saturating_add(*word));
-    std::iter::repeat_n(config.bos_id, filled).chain(ids).collect()
 }
 
 impl Generator for TokenShuffle {

@@ -7,8 +7,8 @@ use tessera_layers::{ParamSource, ParamSpec, Params, load_strict};
 use super::{LlamaGenVq, LlamaGenVqConfig, LlamaGenVqNetwork, PRESETS};
 use crate::{Fingerprint, LoadError, ResizeFilter, TokenLayout, TokenizerInfo};
 
-/// Statistics of use that released files carry.
-const IGNORED: &str = "quantize.codebook_used";
+/// Statistics of the codes' use that released files carry.
+pub(crate) const STATISTICS: &str = "quantize.codebook_used";
 
 /// The tensors of a checkpoint, by released name and shape; allocates no weights.
 ///
@@ -33,7 +33,7 @@ pub fn load(
 ) -> Result<(LlamaGenVq, Vec<ParamSpec>), LoadError> {
     config.check()?;
     let make = |params: &Params| LlamaGenVqNetwork::new(params, config);
-    let (network, specs, hash) = load_strict(weights, &[IGNORED], device, make)?;
+    let (network, specs, hash) = load_strict(weights, &[STATISTICS], device, make)?;
     Ok((LlamaGenVq::new(network, info(config, &specs, &hash), device), specs))
 }
 

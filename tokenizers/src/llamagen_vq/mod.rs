@@ -12,6 +12,7 @@ mod config;
 mod model;
 mod train;
 
+pub(crate) use checkpoint::STATISTICS;
 pub use checkpoint::{listing, load, random};
 pub use config::{LlamaGenVqConfig, PRESETS};
 pub use model::LlamaGenVqNetwork;
