@@ -78,7 +78,15 @@ impl Codec {
     /// Arrangement of the codes of a picture.
     pub fn layout(&self) -> TokenLayout {
         match self {
-            Self::Tokens(tokenizer) => tokenizer.info().layout.clone(),
+            Self::Tokens(tokenizer) => match (&tokenizer.info().layout, tokenizer.info().image_size) {
+                // Pictures of any size: the grid of those that it is given here.
+                (TokenLayout::Grid { .. }, None) => {
+                    let cells = self.side() / tokenizer.info().patch.max(1);
+                    let cells = u32::try_from(cells).unwrap_or(u32::MAX);
+                    TokenLayout::Grid { height: cells, width: cells }
+                }
+                (layout, _) => layout.clone(),
+            },
         }
     }
 

@@ -1,12 +1,15 @@
-//! tessera turns pictures into few tokens, tokens back into pictures, on any GPU through WGSL and on a plain CPU.
+//! tessera turns pictures into few tokens, tokens back into pictures, and generates new ones, on any GPU through WGSL and on a
+//! plain CPU.
 //!
 //! | task | start at |
 //! |---|---|
 //! | open a model | [`from_pretrained`], [`default_tokenizer`] |
 //! | picture file to tokens and back | [`encode_picture`], [`decode_tokens`] |
 //! | tensors to tokens and back | the [`Tokenizer`] trait |
+//! | generate tokens or latents | the [`Generator`] trait, [`default_generator`], [`generators::from_pretrained`] |
+//! | a generator's output to pictures, pictures to complete | [`Codec`], [`given_part`] |
 //! | token files | [`tokenizers::token_file`], [`tokenizers::bitstream`] |
-//! | train a tokenizer | [`train`] |
+//! | train a tokenizer or a generator | [`train`](mod@train) |
 //! | how good is a model? | [`eval`] |
 //! | how alike are pictures, or sets of them? | [`perceptual_net`], [`layers::perceptual`], [`eval`] |
 //! | does this GPU compute right? | [`verify`] |
@@ -28,7 +31,7 @@
 //! ```
 //!
 //! # Not supported
-//! The other tokenizers and the autoregressive generators follow; see `CHANGELOG.md`.
+//! The other tokenizers and generators follow; see `CHANGELOG.md`.
 #![deny(missing_docs)]
 
 mod codec;
@@ -45,7 +48,7 @@ pub mod verify;
 
 pub use codec::Codec;
 pub use completion::{Region, given_part, so_far};
-pub use default_model::default_tokenizer;
+pub use default_model::{default_generator, default_tokenizer};
 pub use error::Error;
 pub use memory::peak_memory;
 pub use perceptual_model::perceptual_net;
@@ -53,6 +56,7 @@ pub use pictures::{Framing, LEAST_SIDE, decode_tokens, default_overlap, encode_p
 
 pub use tessera_datasets as datasets;
 pub use tessera_generators as generators;
+pub use tessera_generators::{Condition, GenerateOptions, Generated, Generator};
 pub use tessera_layers as layers;
 pub use tessera_shaders as shaders;
 pub use tessera_shaders::device::DeviceChoice;

@@ -115,11 +115,14 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let mut options = arguments.sampling.options(common)?;
     let cold = Instant::now();
     let device = common.open_device()?;
-    let Some(spec) = &common.model else { bail!("--model: expected the generator's folder or file, found none") };
-    let generator = tessera::generators::from_pretrained(spec, &device)?;
+    let spec = common.model.as_deref();
+    let generator = match spec {
+        Some(spec) => tessera::generators::from_pretrained(spec, &device)?,
+        None => tessera::default_generator(&device)?,
+    };
     let codec = match &arguments.tokenizer {
         Some(spec) => Codec::open(Some(spec), &device)?,
-        None => Codec::of_generator(generator.info(), Some(spec), &device)?,
+        None => Codec::of_generator(generator.info(), spec, &device)?,
     };
     codec.check(generator.info())?;
     let count = usize::from(arguments.count);

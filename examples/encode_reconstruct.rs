@@ -1,7 +1,7 @@
 //! A picture to tokens and back, with the built-in model, in a dozen lines.
 //!
 //! ```text
-//! cargo run --release --example roundtrip [-- PICTURE]
+//! cargo run --release --example encode_reconstruct [-- PICTURE]
 //! ```
 
 use std::error::Error;
@@ -17,12 +17,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let picture = load_picture(path, &Default::default())?;
 
     let file = encode_picture(&*tokenizer, &picture, Framing::Tile { overlap: 2 }, &device, &mut |_| {})?;
-    save_tokens("roundtrip.tsr", &file)?;
+    save_tokens("reconstructed.tsr", &file)?;
     for keep in [4, 16, 64] {
         let decoded = decode_tokens(&*tokenizer, &file, &DecodeOptions::prefix(keep), &mut |_| {})?;
         let bits = keep * file.tokens.batch() * usize::try_from(file.tokens.bits_per_position())?;
         println!("{keep:2} tokens a tile, {:6} bytes: {:.2} dB", bits.div_ceil(8), psnr(&picture, &decoded)?);
-        save_png(format!("roundtrip-{keep}.png"), &decoded)?;
+        save_png(format!("reconstructed-{keep}.png"), &decoded)?;
     }
     Ok(())
 }

@@ -1,0 +1,174 @@
+//! The matrix: every generator learns from every tokenizer's tokens and makes pictures of them, through the program.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use common::{picture, printed, refused, tessera, tiny_model};
+use serde_json::{Value, json};
+use tessera::tokenizers::ModelConfig;
+
+const SIDE: usize = 16;
+
+/// Pictures with captions, and tokenizers to encode them.
+struct Bench(tempfile::TempDir);
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let pictures = folder.path().join("pictures");
+        fs::create_dir(&pictures).unwrap();
+        let mut table = "file,name,style\n".to_owned();
+        for at in 0..6 {
+            let name = format!("{at}.png");
+            picture(&pictures, &name, 20 + 3 * at, 24 + at);
+            table +=
+                &format!("{name},{} square,{}\n", ["red", "blue"][at as usize % 2], ["flat", "noto"][at as usize % 2]);
+        }
+        fs::write(folder.path().join("labels.csv"), table).unwrap();
+        Self(folder)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A tokenizer of this configuration with random weights.
+    fn tokenizer(&self, name: &str, document: &Value) -> PathBuf {
+        let folder = self.at(name);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("config.json"), document.to_string()).unwrap();
+        ModelConfig::from_value(document).unwrap().write_random(1, &folder.join("model.safetensors")).unwrap();
+        folder
+    }
+
+    /// Trains a generator for two steps and gives its folder.
+    fn train(&self, name: &str, tokenizer: &Path, architecture: &Value) -> std::process::Command {
+        let config = self.at(&format!("{name}.json"));
+        fs::write(&config, architecture.to_string()).unwrap();
+        let mut command = tessera();
+        let source = format!(
+            "{{path = {:?}, labels = {:?}, caption_column = \"name\", tags = [\"style\"]}}",
+            self.at("pictures"),
+            self.at("labels.csv")
+        );
+        command.args(["train", "--steps", "2", "--batch-size", "2", "--checkpoint-every", "100", "--views", "1"]);
+        command.args(["--validate-every", "2", "--validation-pictures", "3", "--sample-pictures", "2"]);
+        command.args(["--sample", "style=flat red", "--data", &source, "--validation", &source]);
+        command.arg("--architecture").arg(&config).arg("--out").arg(self.at(name));
+        command.arg("--tokenizer").arg(tokenizer);
+        command
+    }
+}
+
+fn decoder(codes: usize, layout: Value, positions: usize) -> Value {
+    json!({
+        "dim": 16, "n_layer": 1, "n_head": 2, "multiple_of": 8, "model_type": "t2i", "caption_dim": 8, "cls_token_num": 4,
+        "vocab_size": codes, "block_size": positions, "layout": layout,
+    })
+}
+
+fn nar(codes: usize, layout: Value, positions: usize) -> Value {
+    let mut config = decoder(codes, layout, positions);
+    config["medusa_attention_num"] = json!(1);
+    config
+}
+
+fn token_shuffle(codes: usize, layout: Value, _positions: usize) -> Value {
+    let mut config = json!({
+        "text_vocab": 3, "image_vocab": codes, "dim": 16, "n_layers": 1, "n_heads": 2, "n_kv_heads": 1, "ffn_hidden": 24,
+        "window": 2, "n_mlp_blocks": 1, "mlp_ratio": 2, "bos_id": 0, "boi_id": 1, "eoi_id": 2, "first_text_id": 3,
+        "text_loss_weight": 0.1, "z_loss_weight": 1e-4, "cfg_scale": 2.0, "caption_len": 4,
+    });
+    let (kind, sides) = layout.as_object().and_then(|layout| layout.iter().next()).unwrap();
+    config[kind] = sides.clone();
+    config
+}
+
+#[test]
+fn every_generator_learns_from_every_tokenizer() {
+    let bench = Bench::new();
+    let vq = json!({
+        "codebook_size": 24, "codebook_embed_dim": 4, "encoder_ch_mult": [1, 1, 1], "decoder_ch_mult": [1, 1, 1], "z_channels": 8,
+        "ch": 32, "num_res_blocks": 1, "image_size": SIDE,
+    });
+    let tokenizers = [
+        ("one-d-piece", tiny_model()),
+        ("flextok", flextok(&bench)),
+        ("llamagen-vq", bench.tokenizer("llamagen-vq", &vq)),
+    ];
+    for (name, tokenizer) in &tokenizers {
+        let opened = tessera::from_pretrained(&tokenizer.to_string_lossy(), &burn::tensor::Device::flex()).unwrap();
+        let info = opened.info();
+        let (codes, positions) = (info.vocab[0] as usize, info.layout.positions());
+        let layout = match &info.layout {
+            tessera::tokenizers::TokenLayout::Grid { height, width } => json!({"grid": [height, width]}),
+            _ => json!({"ordered": positions}),
+        };
+        for (kind, architecture) in [
+            ("next-token", decoder(codes, layout.clone(), positions)),
+            ("nar", nar(codes, layout.clone(), positions)),
+            ("token-shuffle", token_shuffle(codes, layout.clone(), positions)),
+        ] {
+            let run = format!("{name}-{kind}");
+            let report = printed(bench.train(&run, tokenizer, &architecture).arg("--json"));
+            let report: Value = serde_json::from_str(&report).unwrap();
+            assert!(report["validation"]["loss"].as_f64().is_some_and(f64::is_finite), "{run}: {report}");
+            let grid = bench.at(&format!("{run}.png"));
+            let mut generate = tessera();
+            generate.args([
+                "generate",
+                "--count",
+                "3",
+                "--style",
+                "noto",
+                "--prompt",
+                "blue square",
+                "--quiet",
+                "--model",
+            ]);
+            generate.arg(bench.at(&run)).arg("--tokenizer").arg(tokenizer).arg("-o").arg(&grid);
+            generate.arg("--parts").arg(bench.at(&format!("{run}-parts")));
+            printed(&mut generate);
+            assert!(grid.is_file() && bench.at(&format!("{run}-parts/tokens.tsr")).is_file(), "{run}");
+        }
+    }
+
+    // What does not belong together says so.
+    let run = bench.at("llamagen-vq-nar");
+    let mut other = tessera();
+    other.args(["generate", "-o"]).arg(bench.at("x.png")).arg("--model").arg(&run);
+    let said = refused(other.arg("--tokenizer").arg(&tokenizers[0].1));
+    assert!(said.contains("do not belong together") && said.contains("fingerprint"), "{said}");
+    let said = refused(&mut bench.train("wrong", &tokenizers[0].1, &decoder(7, json!({"ordered": 4}), 4)));
+    assert!(said.contains("do not belong together"), "{said}");
+    for (flags, expected) in [
+        (["--prompt", ""], "expected words"),
+        (["--prompt", "sqare"], "\"square\""),
+        (["--style", "other"], "expected one of"),
+        (["--top-k", "0"], "top-k"),
+        (["--top-p", "0"], "top-p"),
+        (["--top-p", "1.5"], "top-p"),
+        (["--temperature=-1", "--quiet"], "temperature"),
+        (["--tokens", "3"], "tokens"),
+    ] {
+        let mut command = tessera();
+        command.args(["generate", "-o"]).arg(bench.at("x.png")).arg("--model").arg(&run);
+        let said = refused(command.arg("--tokenizer").arg(&tokenizers[2].1).args(flags));
+        assert!(said.contains(expected), "{flags:?}: {said}");
+    }
+}
+
+/// A tiny FlexTok on a fixed transform.
+fn flextok(bench: &Bench) -> PathBuf {
+    let mut config = tessera::tokenizers::flextok::FlexTokConfig::preset("flextok-d12-d12").unwrap();
+    for trunk in [&mut config.encoder, &mut config.decoder] {
+        (trunk.dim, trunk.depth, trunk.max_sizes) = (64, 1, [1, 1]);
+    }
+    let dct = tessera::tokenizers::patch_dct::PatchDctConfig { patch: 8, luma: 12, chroma: 2 };
+    config.vae.architecture = tessera::tokenizers::flextok::LatentConfig::PatchDct(dct);
+    (config.registers, config.levels) = (6, vec![4, 3, 2]);
+    config.sampling.steps = 2;
+    bench.tokenizer("flextok", &ModelConfig::FlexTok(config).to_value())
+}
