@@ -45,6 +45,11 @@ impl KeyValueCache {
         (held(&mut self.keys, keys), held(&mut self.values, values))
     }
 
+    /// Forgets all but the first `length` positions.
+    pub fn truncate(&mut self, length: usize) {
+        self.length = self.length.min(length);
+    }
+
     /// Forgets every position.
     pub fn clear(&mut self) {
         self.length = 0;

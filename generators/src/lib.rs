@@ -7,6 +7,7 @@
 //! | next-token (LlamaGen) | [`next_token`] | a token |
 //! | NAR | [`nar`] | an anti-diagonal of a grid |
 //! | Token-Shuffle | [`token_shuffle`] | a window of tokens |
+//! | xAR | [`xar`] | an entity of latents, by solving a flow |
 //! | MaskGIT | [`maskgit`] | the tokens it is surest of |
 //! | FlexTok's own | [`flextok_ar`] | an ordered token |
 #![deny(missing_docs)]
@@ -25,6 +26,7 @@ pub mod sampling;
 mod token_loss;
 pub mod token_shuffle;
 mod words;
+pub mod xar;
 
 pub use cache::KeyValueCache;
 pub use generator::{

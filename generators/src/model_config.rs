@@ -11,6 +11,7 @@ use crate::decoder::{self, DecoderConfig};
 use crate::flextok_ar::{self, FlexTokArConfig};
 use crate::maskgit::{self, MaskGitConfig};
 use crate::token_shuffle::{self, TokenShuffleConfig};
+use crate::xar::{self, XarConfig};
 use crate::{nar, next_token};
 
 /// The configuration of any generator.
@@ -25,18 +26,21 @@ pub enum GeneratorConfig {
     Decoder(DecoderConfig),
     /// Token-Shuffle.
     TokenShuffle(TokenShuffleConfig),
+    /// xAR.
+    Xar(XarConfig),
 }
 
 impl GeneratorConfig {
     /// Names that [`GeneratorConfig::preset`] knows: released models.
     pub fn presets() -> impl Iterator<Item = &'static str> {
-        next_token::PRESETS.into_iter().chain(nar::PRESETS).chain(token_shuffle::PRESETS)
+        next_token::PRESETS.into_iter().chain(nar::PRESETS).chain(token_shuffle::PRESETS).chain(xar::PRESETS)
     }
 
     /// The configuration of a released model, or `None` for an unknown name.
     pub fn preset(name: &str) -> Option<Self> {
         let decoder = next_token::preset(name).or_else(|| nar::preset(name)).map(Self::Decoder);
-        decoder.or_else(|| token_shuffle::preset(name).map(Self::TokenShuffle))
+        let windows = || token_shuffle::preset(name).map(Self::TokenShuffle);
+        decoder.or_else(windows).or_else(|| xar::preset(name).map(Self::Xar))
     }
 
     /// Whether a document is a generator's.
@@ -45,6 +49,7 @@ impl GeneratorConfig {
             || document.get("embed_dim").is_some()
             || DecoderConfig::describes(document)
             || TokenShuffleConfig::describes(document)
+            || XarConfig::describes(document)
     }
 
     /// Reads a configuration document and recognises its architecture.
@@ -65,10 +70,13 @@ impl GeneratorConfig {
         if TokenShuffleConfig::describes(document) {
             return TokenShuffleConfig::from_value(document).map(Self::TokenShuffle);
         }
+        if XarConfig::describes(document) {
+            return XarConfig::from_value(document).map(Self::Xar);
+        }
         Err(ConfigError::UnknownArchitecture(
-            "the config has no \"model.generator\" section (MaskGIT), no \"embed_dim\" (FlexTok's generator), and not all of \
-             \"n_layer\", \"n_head\", \"vocab_size\", \"block_size\" and \"model_type\" (next-token, NAR) or of \"text_vocab\", \"image_vocab\", \"window\" and \\
-             \"n_mlp_blocks\" (Token-Shuffle)"
+            "the config has no \"model.generator\" section (MaskGIT), no \"embed_dim\" (FlexTok's generator), no \
+             \"encoder_embed_dim\" (xAR), and not all of \"n_layer\", \"n_head\", \"vocab_size\", \"block_size\" and \"model_type\" \
+             (next-token, NAR) or of \"text_vocab\", \"image_vocab\", \"window\" and \"n_mlp_blocks\" (Token-Shuffle)"
                 .to_owned(),
         ))
     }
@@ -83,6 +91,7 @@ impl GeneratorConfig {
             Self::FlexTokAr(config) => Ok(flextok_ar::listing(config)?),
             Self::Decoder(config) => Ok(decoder::listing(config)?),
             Self::TokenShuffle(config) => Ok(token_shuffle::listing(config)?),
+            Self::Xar(config) => xar::listing(config),
         }
     }
 
@@ -96,6 +105,7 @@ impl GeneratorConfig {
             Self::FlexTokAr(config) => flextok_ar::load(config, weights, device).map(boxed),
             Self::Decoder(config) => decoder::load(config, weights, device).map(boxed),
             Self::TokenShuffle(config) => token_shuffle::load(config, weights, device).map(boxed),
+            Self::Xar(config) => xar::load(config, weights, device).map(boxed),
         }
     }
 
@@ -109,6 +119,7 @@ impl GeneratorConfig {
             Self::FlexTokAr(config) => flextok_ar::random(config, seed, device).map(boxed),
             Self::Decoder(config) => decoder::random(config, seed, device).map(boxed),
             Self::TokenShuffle(config) => token_shuffle::random(config, seed, device).map(boxed),
+            Self::Xar(config) => xar::random(config, seed, device).map(boxed),
         }
     }
 }

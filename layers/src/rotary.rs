@@ -41,12 +41,11 @@ impl Rotary {
     /// Positions on a grid, `(row, column)` each, behind `first` positions whose cosines and sines are all zero, so that they
     /// are neither looked for nor found: LlamaGen's condition positions (arXiv 2406.06525, released code). The first half of a
     /// head's pairs turns by the row, the second by the column.
-    pub fn grid(first: usize, places: &[[usize; 2]], half: usize, base: f64) -> Self {
+    pub fn grid(first: usize, places: &[[f64; 2]], half: usize, base: f64) -> Self {
         let quarter = half / 2;
         let (mut cos, mut sin) = (vec![0.0; first * half], vec![0.0; first * half]);
         for place in places {
-            let angles =
-                place.iter().flat_map(|&at| (0..quarter).map(move |pair| at as f64 * speed(pair, quarter, base)));
+            let angles = place.iter().flat_map(|&at| (0..quarter).map(move |pair| at * speed(pair, quarter, base)));
             for angle in angles {
                 cos.push(angle.cos() as f32);
                 sin.push(angle.sin() as f32);
@@ -98,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_grid_has_zeros_in_front_and_rows_before_columns() {
-        let grid = Rotary::grid(1, &[[0, 0], [2, 1]], 4, 100.0);
+        let grid = Rotary::grid(1, &[[0.0, 0.0], [2.0, 1.0]], 4, 100.0);
         assert_eq!((grid.positions(), &grid.cos[..4]), (3, [0.0; 4].as_slice()));
         let expected = [2.0_f64, 0.2, 1.0, 0.1].map(|angle| angle.sin() as f32);
         assert_eq!(grid.sin[8..], expected);

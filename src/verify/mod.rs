@@ -18,6 +18,7 @@ mod one_d_piece;
 mod sampling;
 mod token_shuffle;
 mod values;
+mod xar;
 
 pub use case::{Case, CaseError};
 pub use compare::{Line, Outcome, Report};
@@ -26,7 +27,7 @@ pub use values::{Value, Values};
 use burn::tensor::Device;
 
 /// Systems whose cases can be run.
-pub const SYSTEMS: [&str; 6] = ["flextok", "llamagen", "nar", "one-d-piece", "sampling", "token-shuffle"];
+pub const SYSTEMS: [&str; 7] = ["flextok", "llamagen", "nar", "one-d-piece", "sampling", "token-shuffle", "xar"];
 
 /// Runs a case on a device.
 ///
@@ -42,6 +43,7 @@ pub fn verify(case: &Case, device: &Device) -> Result<Report, CaseError> {
         "one-d-piece" => one_d_piece::run(case, device, &mut values)?,
         "sampling" => sampling::run(case, device, &mut values)?,
         "token-shuffle" => token_shuffle::run(case, device, &mut values)?,
+        "xar" => xar::run(case, device, &mut values)?,
         other => return Err(CaseError::UnknownSystem(other.to_owned())),
     }
     compare::compare(case, &values)

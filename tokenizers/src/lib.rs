@@ -9,6 +9,7 @@
 //! | FlexTok | [`flextok`] | ordered; any prefix decodes, by sampling a flow |
 //! | MaskGIT-VQGAN | [`maskgit_vqgan`] | grid, pictures of any multiple of its patch |
 //! | LlamaGen VQ | [`llamagen_vq`] | grid, pictures of any multiple of its patch |
+//! | MAR's KL-16 | [`mar_kl`] | none: continuous latents, for xAR |
 //! | KL autoencoder | [`autoencoder_kl`] | none: continuous latents, which other tokenizers are built on |
 //!
 //! ```
@@ -41,6 +42,7 @@ pub mod flextok;
 pub mod grid;
 pub mod llamagen_vq;
 mod load_error;
+pub mod mar_kl;
 pub mod maskgit_vqgan;
 mod model_config;
 pub mod one_d_piece;

@@ -14,6 +14,7 @@ use tessera_layers::params::entries;
 use crate::autoencoder_kl::{self, AutoencoderKlConfig};
 use crate::flextok::{self, FlexTokConfig};
 use crate::llamagen_vq::{self, LlamaGenVqConfig};
+use crate::mar_kl::{self, MarKlConfig};
 use crate::maskgit_vqgan::{self, MaskGitVqganConfig};
 use crate::one_d_piece::{self, OneDPieceConfig};
 use crate::{ConfigError, LoadError, Tokenizer};
@@ -31,6 +32,8 @@ pub enum ModelConfig {
     MaskGitVqgan(MaskGitVqganConfig),
     /// LlamaGen's VQ.
     LlamaGenVq(LlamaGenVqConfig),
+    /// MAR's KL autoencoder: continuous latents, opened as a [`MarKl`](mar_kl::MarKl).
+    MarKl(MarKlConfig),
     /// KL autoencoder: continuous latents, so it is known here but opened as an
     /// [`AutoencoderKl`](autoencoder_kl::AutoencoderKl).
     AutoencoderKl(AutoencoderKlConfig),
@@ -39,7 +42,11 @@ pub enum ModelConfig {
 impl ModelConfig {
     /// Names that [`ModelConfig::preset`] knows: every released model.
     pub fn presets() -> impl Iterator<Item = &'static str> {
-        let grids = one_d_piece::PRESETS.into_iter().chain([maskgit_vqgan::PRESET]).chain(llamagen_vq::PRESETS);
+        let grids = one_d_piece::PRESETS
+            .into_iter()
+            .chain([maskgit_vqgan::PRESET])
+            .chain(llamagen_vq::PRESETS)
+            .chain([mar_kl::PRESET]);
         grids.chain(autoencoder_kl::PRESETS).chain(flextok::PRESETS)
     }
 
@@ -64,6 +71,9 @@ impl ModelConfig {
         if name == maskgit_vqgan::PRESET {
             return Some(Self::MaskGitVqgan(MaskGitVqganConfig::default()));
         }
+        if name == mar_kl::PRESET {
+            return Some(Self::MarKl(MarKlConfig::default()));
+        }
         let autoencoder = || AutoencoderKlConfig::preset(name).map(Self::AutoencoderKl);
         let flextok = || FlexTokConfig::preset(name).map(Self::FlexTok);
         let llamagen = || LlamaGenVqConfig::preset(name).map(Self::LlamaGenVq);
@@ -84,6 +94,9 @@ impl ModelConfig {
         if LlamaGenVqConfig::describes(document) {
             return LlamaGenVqConfig::from_value(document).map(Self::LlamaGenVq);
         }
+        if MarKlConfig::describes(document) {
+            return MarKlConfig::from_value(document).map(Self::MarKl);
+        }
         if AutoencoderKlConfig::recognises(document) {
             return AutoencoderKlConfig::from_value(document).map(Self::AutoencoderKl);
         }
@@ -92,7 +105,7 @@ impl ModelConfig {
         }
         Err(ConfigError::UnknownArchitecture(
             "the config has no \"model\" section (One-D-Piece, TiTok), no \"vqgan\" section (MaskGIT-VQGAN), no \
-             \"encoder_ch_mult\" (LlamaGen VQ), no \
+             \"encoder_ch_mult\" (LlamaGen VQ), no \"ch_mult\" (MAR), no \
              \"_class_name\": \"AutoencoderKL\" and none of FlexTok's sections"
                 .to_owned(),
         ))
@@ -105,6 +118,7 @@ impl ModelConfig {
             Self::FlexTok(config) => config.to_value(),
             Self::MaskGitVqgan(config) => config.to_value(),
             Self::LlamaGenVq(config) => config.to_value(),
+            Self::MarKl(config) => config.to_value(),
             Self::AutoencoderKl(config) => config.to_value(),
         }
     }
@@ -127,6 +141,7 @@ impl ModelConfig {
             Self::FlexTok(config) => flextok::listing(config),
             Self::MaskGitVqgan(config) => maskgit_vqgan::listing(config),
             Self::LlamaGenVq(config) => llamagen_vq::listing(config),
+            Self::MarKl(config) => mar_kl::listing(config),
             Self::AutoencoderKl(config) => autoencoder_kl::listing(config),
         }
     }
@@ -143,7 +158,7 @@ impl ModelConfig {
             Self::FlexTok(config) => flextok::load(config, weights, device).map(boxed),
             Self::MaskGitVqgan(config) => maskgit_vqgan::load(config, weights, device).map(boxed),
             Self::LlamaGenVq(config) => llamagen_vq::load(config, weights, device).map(|(model, _)| boxed(model)),
-            Self::AutoencoderKl(_) => Err(no_tokens()),
+            Self::MarKl(_) | Self::AutoencoderKl(_) => Err(no_tokens()),
         };
         loaded.map_err(|error| match error {
             LoadError::Checkpoint(CheckpointError::Mismatch { path, differences, .. }) => {
@@ -164,7 +179,7 @@ impl ModelConfig {
             Self::FlexTok(config) => flextok::random(config, seed, device).map(boxed),
             Self::MaskGitVqgan(config) => maskgit_vqgan::random(config, seed, device).map(boxed),
             Self::LlamaGenVq(config) => llamagen_vq::random(config, seed, device).map(|(model, _)| boxed(model)),
-            Self::AutoencoderKl(_) => Err(no_tokens()),
+            Self::MarKl(_) | Self::AutoencoderKl(_) => Err(no_tokens()),
         }
     }
 
@@ -187,8 +202,8 @@ impl ModelConfig {
 
 fn no_tokens() -> LoadError {
     LoadError::Config(ConfigError::Unsupported(
-        "an AutoencoderKL makes continuous latents and no tokens: open it with autoencoder_kl::from_pretrained, or a \
-         tokenizer that is built on it"
+        "a KL autoencoder makes continuous latents and no tokens: open it with latents::from_pretrained, or a tokenizer that is \
+         built on it"
             .to_owned(),
     ))
 }

@@ -76,7 +76,8 @@ impl Decoder {
         let rotary = match arrangement {
             Arrangement::Ordered(len) => Rotary::line(config.cls_token_num + len, half, base),
             Arrangement::Grid([_, columns]) => {
-                let places: Vec<[usize; 2]> = order.positions().iter().map(|at| [at / columns, at % columns]).collect();
+                let place = |at: &usize| [(at / columns) as f64, (at % columns) as f64];
+                let places: Vec<[f64; 2]> = order.positions().iter().map(place).collect();
                 Rotary::grid(config.cls_token_num, &places, half, base)
             }
         };

@@ -79,4 +79,13 @@ impl ConvNames {
         attention: AttentionNames { norm: "norm", projections: ["q", "k", "v", "proj_out"], is_convolution: true },
         norm_out: "norm_out",
     };
+
+    /// The autoencoders of latent diffusion's first release, and MAR's.
+    pub const LATENT_DIFFUSION: Self = Self {
+        down: LevelNames { levels: "down", blocks: "block", attentions: "attn", resample: "downsample.conv" },
+        up: LevelNames { levels: "up", blocks: "block", attentions: "attn", resample: "upsample.conv" },
+        up_counts_from_coarsest: false,
+        middle: ["mid.block_1", "mid.attn_1", "mid.block_2"],
+        ..Self::LLAMAGEN
+    };
 }
