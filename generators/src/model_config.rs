@@ -46,7 +46,7 @@ impl GeneratorConfig {
     /// Whether a document is a generator's.
     pub fn describes(document: &Value) -> bool {
         document["model"].get("generator").is_some()
-            || document.get("embed_dim").is_some()
+            || document.get("ffn_hidden").is_some() && document.get("embed_dim").is_some()
             || DecoderConfig::describes(document)
             || TokenShuffleConfig::describes(document)
             || XarConfig::describes(document)
@@ -61,7 +61,7 @@ impl GeneratorConfig {
             MaskGitConfig::from_value(document)?;
             return Ok(Self::MaskGit(document.clone()));
         }
-        if document.get("embed_dim").is_some() {
+        if document.get("ffn_hidden").is_some() && document.get("embed_dim").is_some() {
             return FlexTokArConfig::from_value(document).map(Self::FlexTokAr);
         }
         if DecoderConfig::describes(document) {

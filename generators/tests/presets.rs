@@ -69,3 +69,18 @@ fn every_generator_preset_lists_its_tensors() {
     }
     assert!(GeneratorConfig::preset("llamagen-b-128").is_none() && GeneratorConfig::preset("nar").is_none());
 }
+
+#[test]
+fn xar_has_the_tensors_of_its_releases_but_for_buffers() {
+    for (name, list) in [
+        ("xar-b", include_str!("data/tensors/xar-b.json")),
+        ("xar-l", include_str!("data/tensors/xar-l.json")),
+        ("xar-h", include_str!("data/tensors/xar-h.json")),
+    ] {
+        let mut released: BTreeMap<String, Vec<usize>> = serde_json::from_str(list).unwrap();
+        released.retain(|tensor, _| tensor != "mask" && !tensor.contains(".rope."));
+        let specs = GeneratorConfig::preset(name).unwrap().listing().unwrap();
+        let ours: BTreeMap<String, Vec<usize>> = specs.into_iter().map(|spec| (spec.name, spec.shape)).collect();
+        assert_eq!(ours, released, "{name}");
+    }
+}

@@ -6,7 +6,7 @@ use tessera_layers::checkpoint::TensorEntry;
 use tessera_tokenizers::ModelConfig;
 
 /// Name, released tensors, and the number of parameters as published.
-const RELEASES: [(&str, &str, usize); 18] = [
+const RELEASES: [(&str, &str, usize); 19] = [
     ("one-d-piece-s-256", include_str!("data/tensors/one-d-piece-s-256.json"), 83_871_247),
     ("one-d-piece-b-256", include_str!("data/tensors/one-d-piece-b-256.json"), 205_256_463),
     ("one-d-piece-l-256", include_str!("data/tensors/one-d-piece-l-256.json"), 641_742_863),
@@ -19,6 +19,7 @@ const RELEASES: [(&str, &str, usize); 18] = [
     ("maskgit-vqgan-imagenet-f16-256", include_str!("data/tensors/maskgit-vqgan-imagenet-f16-256.json"), 54_515_587),
     ("llamagen-vq-16", include_str!("data/tensors/llamagen-vq-16.json"), 71_883_403),
     ("llamagen-vq-8", include_str!("data/tensors/llamagen-vq-8.json"), 70_109_835),
+    ("mar-kl-16", include_str!("data/tensors/mar-kl-16.json"), 66_456_019),
     ("flextok-vae-c4", include_str!("data/tensors/flextok-vae-c4.json"), 83_653_863),
     ("flextok-vae-c8", include_str!("data/tensors/flextok-vae-c8.json"), 83_709_419),
     ("flextok-vae-c16", include_str!("data/tensors/flextok-vae-c16.json"), 83_821_011),

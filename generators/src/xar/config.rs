@@ -239,9 +239,8 @@ impl XarConfig {
 
 /// The grid, its half, and so on down to one latent, the smallest first.
 fn halves([height, width]: [usize; 2]) -> Vec<[usize; 2]> {
-    let halved = |&[rows, columns]: &[usize; 2]| {
-        (rows > 1 || columns > 1).then(|| [rows.div_ceil(2).max(1), columns.div_ceil(2).max(1)])
-    };
+    let halved =
+        |&[rows, columns]: &[usize; 2]| (rows > 1 || columns > 1).then(|| [(rows / 2).max(1), (columns / 2).max(1)]);
     let mut scales: Vec<[usize; 2]> = std::iter::successors(Some([height, width]), halved).collect();
     scales.reverse();
     scales

@@ -27,15 +27,15 @@ pub(super) fn run(case: &Case, device: &Device, values: &mut Values) -> Result<(
 /// Labels as prompts; the number of classes stands for none.
 fn prompts(case: &Case, name: &str, config: &XarConfig) -> Result<Vec<XarPrompt>, CaseError> {
     let (_, labels) = case.integers::<1>(name)?;
-    let known = |label: i64| u32::try_from(label).ok().filter(|&label| (label as usize) < config.class_num);
     labels
         .into_iter()
-        .map(|label| {
-            let expected = format!("classes 0..{}", config.class_num);
-            let known = known(label);
-            known
-                .map(|label| XarPrompt::Class(Some(label)))
-                .ok_or_else(|| CaseError::input(format!("input \"{name}\""), expected, label.to_string()))
+        .map(|label| match usize::try_from(label) {
+            Ok(null) if null == config.class_num => Ok(XarPrompt::Class(None)),
+            Ok(known) if known < config.class_num => Ok(XarPrompt::Class(u32::try_from(label).ok())),
+            _ => {
+                let expected = format!("classes 0..={}, the last for none", config.class_num);
+                Err(CaseError::input(format!("input \"{name}\""), expected, label.to_string()))
+            }
         })
         .collect()
 }
