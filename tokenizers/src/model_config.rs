@@ -202,8 +202,8 @@ impl ModelConfig {
 
 fn no_tokens() -> LoadError {
     LoadError::Config(ConfigError::Unsupported(
-        "a KL autoencoder makes continuous latents and no tokens: open it with autoencoder_kl or mar_kl, or a tokenizer that is built on \
-         it"
+        "a KL autoencoder makes continuous latents and no tokens: open it with autoencoder_kl::from_pretrained or mar_kl::load, \
+         or a tokenizer that is built on it"
             .to_owned(),
     ))
 }
