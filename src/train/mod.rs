@@ -46,13 +46,14 @@ mod trainer;
 mod training;
 mod validation;
 mod window;
+mod xar;
 
 pub use autoencoder_kl::AutoencoderKlObjective;
 pub use config::TrainConfig;
 pub use decoder::DecoderObjective;
 pub use error::TrainError;
 pub use flextok::{FlexTokObjective, FlexTokTraining};
-pub use generator::{GeneratorLosses, GeneratorObjective, OnCodes, TrainingCodes};
+pub use generator::{CodesOf, GeneratorLosses, GeneratorObjective, OnCodes, TrainingCodes};
 pub use llamagen_vq::LlamaGenVqObjective;
 pub use metrics::{Line, TrainLine, ValidationLine};
 pub use objective::{Losses, Objective};
@@ -64,3 +65,4 @@ pub use sections::{
 pub use token_shuffle::TokenShuffleObjective;
 pub use trainer::{Event, Summary, train};
 pub use validation::token_counts;
+pub use xar::XarObjective;
