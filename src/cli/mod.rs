@@ -6,6 +6,7 @@ mod decode;
 mod devices;
 mod encode;
 mod eval;
+mod eval_samples;
 mod flow;
 mod generate;
 mod inputs;

@@ -60,7 +60,7 @@ pub use objective::{Losses, Objective};
 pub use one_d_piece::OneDPieceObjective;
 pub use sections::{
     CodebookConfig, DataConfig, GeneratorSection, LossConfig, ModelSection, OptimizerConfig, RunConfig, SavePrecision,
-    Stage, Start, ValidationConfig,
+    Stage, Start, ValidationConfig, parse_source,
 };
 pub use token_shuffle::TokenShuffleObjective;
 pub use trainer::{Event, Summary, train};
