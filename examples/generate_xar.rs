@@ -19,8 +19,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(model) = std::env::args().nth(1) {
         let generator = from_pretrained(&model, &device)?;
         let codec = Codec::of_generator(generator.info(), Some(&model), &device)?;
-        let go_on = &mut |_: &_| ControlFlow::Continue(());
-        let latents = generator.generate(&Condition::Unconditional(4), &GenerateOptions::default(), go_on)?;
+        let (condition, options) = (Condition::Unconditional(4), GenerateOptions::default());
+        let latents = generator.generate(&condition, &options, &mut |_| ControlFlow::Continue(()))?;
         for (index, picture) in codec.decode(&latents, &DecodeOptions::default())?.iter().enumerate() {
             save_png(format!("generated-{index}.png"), picture)?;
         }

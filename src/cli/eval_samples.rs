@@ -23,14 +23,14 @@ pub struct SampleArguments {
     #[arg(long, value_name = "SOURCE", value_parser = parse_source)]
     against: Option<DataSource>,
     /// What the generator learnt from: how near samples come to single pictures of it.
-    #[arg(long, value_name = "SOURCE", requires = "against", value_parser = parse_source)]
+    #[arg(long, value_name = "SOURCE", value_parser = parse_source)]
     learnt: Option<DataSource>,
 }
 
 impl SampleArguments {
     /// Whether samples are compared at all.
     pub fn are_given(&self) -> bool {
-        self.against.is_some()
+        self.against.is_some() || self.learnt.is_some()
     }
 }
 
@@ -38,7 +38,7 @@ impl SampleArguments {
 const SHOWN: usize = 16;
 
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
-    let against = arguments.samples.against.as_ref().context("--against: expected pictures to compare with")?;
+    let against = arguments.samples.against.as_ref().context("--learnt: expected --against beside it, the pictures to compare with")?;
     let load = arguments.picture.load_options();
     let limit = arguments.limit.unwrap_or(usize::MAX);
     let paths = pictures(&arguments.data)?;

@@ -62,7 +62,7 @@ pub fn load(
 pub(crate) fn open(config: &AutoencoderKlConfig, weights: &Weights, device: &Device) -> Result<LatentCodec, LoadError> {
     config.check()?;
     let make = |params: &Params| AutoencoderKl::new(params, config);
-    let (network, _, hash) = load_strict_renamed::<_, LoadError>(weights, &[], current_name, device, make)?;
+    let (network, _, hash) = load_strict_renamed(weights, &[], current_name, device, make)?;
     let info = LatentInfo {
         architecture: "autoencoder-kl",
         preset: PRESETS.into_iter().find(|name| AutoencoderKlConfig::preset(name).as_ref() == Some(config)),
