@@ -267,6 +267,12 @@ pub trait Generator: Send + Sync {
     /// What it is.
     fn info(&self) -> &GeneratorInfo;
 
+    /// Rounds matrices to half precision (sums stay f32), which makes decoding on a CPU faster by what reading them takes; returns
+    /// whether this generator can.
+    fn halve_weights(&mut self) -> bool {
+        false
+    }
+
     /// Generates; `on_step` sees every step and may stop.
     ///
     /// # Errors

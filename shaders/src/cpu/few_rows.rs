@@ -3,8 +3,40 @@
 //! A checkpoint's weight is a transposed view: the values of an output lie side by side. Four outputs meet four rows at a time; sixteen
 //! sums stay in registers, and where there are more rows the four outputs stay in the first-level cache.
 
+use half::f16;
+
 use super::linear::Strided;
 use super::simd::{LANES, Lanes, dispatch};
+
+/// A number of a weight.
+pub(crate) trait Weight: Copy + Send + Sync {
+    fn load<V: Lanes>(from: &[Self; LANES]) -> V;
+    fn value(self) -> f32;
+}
+
+impl Weight for f32 {
+    #[inline(always)]
+    fn load<V: Lanes>(from: &[Self; LANES]) -> V {
+        V::load(from)
+    }
+
+    #[inline(always)]
+    fn value(self) -> f32 {
+        self
+    }
+}
+
+impl Weight for f16 {
+    #[inline(always)]
+    fn load<V: Lanes>(from: &[Self; LANES]) -> V {
+        V::load_half(from)
+    }
+
+    #[inline(always)]
+    fn value(self) -> f32 {
+        self.to_f32()
+    }
+}
 
 /// Rows and outputs of a tile.
 const TILE: usize = 4;
@@ -17,11 +49,27 @@ dispatch!(
     pub(crate) fn few_rows(x: &[f32], weight: Strided, depth: usize, outputs: std::ops::Range<usize>, y: &mut [f32]) = few_rows_lanes
 );
 
+dispatch!(
+    /// [`few_rows`] of a weight `[outputs, depth]` in half precision, row by row; sums are f32.
+    pub(crate) fn few_rows_half(x: &[f32], weight: &[f16], depth: usize, outputs: std::ops::Range<usize>, y: &mut [f32]) = few_rows_half_lanes
+);
+
+#[inline(always)]
+fn few_rows_half_lanes<V: Lanes>(
+    x: &[f32],
+    weight: &[f16],
+    depth: usize,
+    outputs: std::ops::Range<usize>,
+    y: &mut [f32],
+) {
+    along::<V, f16>(x, (weight, depth), [x.len() / depth.max(1), depth], outputs, y);
+}
+
 #[inline(always)]
 fn few_rows_lanes<V: Lanes>(x: &[f32], weight: Strided, depth: usize, outputs: std::ops::Range<usize>, y: &mut [f32]) {
     let rows = x.len() / depth.max(1);
     match weight.strides {
-        [1, _] => along::<V>(x, weight, [rows, depth], outputs, y),
+        [1, stride] => along::<V, f32>(x, (weight.values, stride), [rows, depth], outputs, y),
         [_, 1] => across::<V>(x, weight, [rows, depth], outputs, y),
         [step, stride] => {
             let count = outputs.len();
@@ -35,21 +83,21 @@ fn few_rows_lanes<V: Lanes>(x: &[f32], weight: Strided, depth: usize, outputs: s
     }
 }
 
-/// The values of an output lie side by side.
+/// The values of an output lie side by side, so many values from the output before.
 #[inline(always)]
-fn along<V: Lanes>(
+fn along<V: Lanes, W: Weight>(
     x: &[f32],
-    weight: Strided,
+    (weight, stride): (&[W], usize),
     [rows, depth]: [usize; 2],
     outputs: std::ops::Range<usize>,
     y: &mut [f32],
 ) {
     let count = outputs.len();
-    let line = |output: usize| &weight.values[output * weight.strides[1]..][..depth];
+    let line = |output: usize| &weight[output * stride..][..depth];
     let row = |row: usize| &x[row * depth..][..depth];
     for at in (0..count).step_by(TILE) {
         // Behind the last row or output the last one is taken again: what it gives is not kept.
-        let lines: [&[f32]; TILE] = std::array::from_fn(|i| line(outputs.start + (at + i).min(count - 1)));
+        let lines: [&[W]; TILE] = std::array::from_fn(|i| line(outputs.start + (at + i).min(count - 1)));
         for first in (0..rows).step_by(TILE) {
             let mut keep = |tile: &[&[f32]], found: &[[f32; TILE]]| {
                 for (i, found) in found.iter().enumerate().take(tile.len()) {
@@ -59,15 +107,15 @@ fn along<V: Lanes>(
                 }
             };
             match rows - first {
-                1 => keep(&[row(first)], &dots::<V, 1>([row(first)], lines)),
-                2 => keep(&[row(first), row(first + 1)], &dots::<V, 2>([row(first), row(first + 1)], lines)),
+                1 => keep(&[row(first)], &dots::<V, W, 1>([row(first)], lines)),
+                2 => keep(&[row(first), row(first + 1)], &dots::<V, W, 2>([row(first), row(first + 1)], lines)),
                 3 => {
                     let tile = [row(first), row(first + 1), row(first + 2)];
-                    keep(&tile, &dots::<V, 3>(tile, lines));
+                    keep(&tile, &dots::<V, W, 3>(tile, lines));
                 }
                 _ => {
                     let tile: [&[f32]; TILE] = std::array::from_fn(|i| row(first + i));
-                    keep(&tile, &dots::<V, TILE>(tile, lines));
+                    keep(&tile, &dots::<V, W, TILE>(tile, lines));
                 }
             }
         }
@@ -77,13 +125,13 @@ fn along<V: Lanes>(
 /// Products of `N` rows with four outputs. Loops instead of `array::from_fn`, whose closures are not inlined into functions with
 /// features of their own.
 #[inline(always)]
-fn dots<V: Lanes, const N: usize>(rows: [&[f32]; N], lines: [&[f32]; TILE]) -> [[f32; TILE]; N] {
+fn dots<V: Lanes, W: Weight, const N: usize>(rows: [&[f32]; N], lines: [&[W]; TILE]) -> [[f32; TILE]; N] {
     let whole = lines[0].len() / LANES;
     let mut row_parts: [&[[f32; LANES]]; N] = [&[]; N];
     for (part, row) in row_parts.iter_mut().zip(rows) {
         *part = &row.as_chunks::<LANES>().0[..whole];
     }
-    let mut line_parts: [&[[f32; LANES]]; TILE] = [&[]; TILE];
+    let mut line_parts: [&[[W; LANES]]; TILE] = [&[]; TILE];
     for (part, line) in line_parts.iter_mut().zip(lines) {
         *part = &line.as_chunks::<LANES>().0[..whole];
     }
@@ -91,7 +139,7 @@ fn dots<V: Lanes, const N: usize>(rows: [&[f32]; N], lines: [&[f32]; TILE]) -> [
     for at in 0..whole {
         let mut weights = [V::splat(0.0); TILE];
         for (weight, part) in weights.iter_mut().zip(&line_parts) {
-            *weight = V::load(&part[at]);
+            *weight = W::load(&part[at]);
         }
         for (sums, part) in sums.iter_mut().zip(&row_parts) {
             let values = V::load(&part[at]);
@@ -105,7 +153,7 @@ fn dots<V: Lanes, const N: usize>(rows: [&[f32]; N], lines: [&[f32]; TILE]) -> [
         for ((found, sum), line) in found.iter_mut().zip(sums).zip(lines) {
             let mut total = sum.sum();
             for (x, weight) in row[whole * LANES..].iter().zip(&line[whole * LANES..]) {
-                total += x * weight;
+                total += x * weight.value();
             }
             *found = total;
         }

@@ -3,9 +3,11 @@
 //! The rows are packed once, 32 to a block; the weight is read where it lies, eight outputs at a time, and its eight rows
 //! stay in the first-level cache while they meet the blocks of a task, which stay in the second-level cache.
 
+use half::f16;
+use half::slice::HalfFloatSliceExt as _;
 use rayon::prelude::*;
 
-use super::few_rows::few_rows;
+use super::few_rows::{few_rows, few_rows_half};
 use super::output::Output;
 use super::product::{COLUMNS, Left, ROWS, Tile, product};
 use super::simd::{LANES, Lanes, dispatch};
@@ -100,6 +102,60 @@ pub fn linear(x: Strided, weight: Strided, bias: Option<&[f32]>, [rows, depth, o
     }
     // SAFETY: every row lies in a block or behind the blocks, and every output in one chunk; both loops wrote all pairs.
     unsafe { y.set_len(count) };
+    y
+}
+
+/// Outputs whose weights are widened at a time where there are many rows.
+const WIDENED: usize = 1024;
+
+/// [`linear`] of a weight `[outputs, depth]` in half precision, row by row. Sums are f32.
+///
+/// # Panics
+/// If a slice ends early.
+pub fn linear_half(x: &[f32], weight: &[f16], bias: Option<&[f32]>, [rows, depth, outputs]: [usize; 3]) -> Vec<f32> {
+    assert!(x.len() == rows * depth && weight.len() == outputs * depth);
+    let mut y = vec![0.0; rows * outputs];
+    if y.is_empty() || depth == 0 {
+        y.chunks_exact_mut(outputs.max(1)).for_each(|y| bias.into_iter().for_each(|bias| y.copy_from_slice(bias)));
+        return y;
+    }
+    let width = if rows <= FEW { OUTPUTS } else { WIDENED };
+    let parts = (0..outputs).step_by(width).map(|first| first..outputs.min(first + width));
+    let part = |range: std::ops::Range<usize>| {
+        let bias = bias.map(|bias| &bias[range.clone()]);
+        if rows > FEW {
+            let mut wide = vec![0.0; range.len() * depth];
+            let from = &weight[range.start * depth..range.end * depth];
+            wide.par_chunks_mut(depth)
+                .zip(from.par_chunks(depth))
+                .for_each(|(wide, from)| from.convert_to_f32_slice(wide));
+            return linear(
+                Strided { values: x, strides: [depth, 1] },
+                Strided { values: &wide, strides: [1, depth] },
+                bias,
+                [rows, depth, range.len()],
+            );
+        }
+        let mut values = vec![0.0; rows * range.len()];
+        few_rows_half(x, weight, depth, range.clone(), &mut values);
+        if let Some(bias) = bias {
+            for values in values.chunks_exact_mut(bias.len()) {
+                values.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+            }
+        }
+        values
+    };
+    let parts: Vec<_> = parts.collect();
+    // Many rows are spread over the threads inside a part.
+    let found: Vec<Vec<f32>> = match rows > FEW {
+        true => parts.iter().cloned().map(part).collect(),
+        false => parts.par_iter().cloned().map(part).collect(),
+    };
+    for (range, values) in parts.into_iter().zip(found) {
+        for (y, values) in y.chunks_exact_mut(outputs).zip(values.chunks_exact(range.len())) {
+            y[range.clone()].copy_from_slice(values);
+        }
+    }
     y
 }
 
