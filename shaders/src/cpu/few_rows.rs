@@ -131,19 +131,19 @@ fn dots<V: Lanes, W: Weight, const N: usize>(rows: [&[f32]; N], lines: [&[W]; TI
     for (part, row) in row_parts.iter_mut().zip(rows) {
         *part = &row.as_chunks::<LANES>().0[..whole];
     }
-    let mut line_parts: [&[[W; LANES]]; TILE] = [&[]; TILE];
-    for (part, line) in line_parts.iter_mut().zip(lines) {
-        *part = &line.as_chunks::<LANES>().0[..whole];
-    }
+    let [a, b, c, d] = lines;
+    let parts = |line: &'_ [W]| line.as_chunks::<LANES>().0.as_ptr();
+    let [a, b, c, d] = [parts(a), parts(b), parts(c), parts(d)];
+    assert!(lines.iter().all(|line| line.len() >= whole * LANES));
     let mut sums = [[V::splat(0.0); TILE]; N];
     for at in 0..whole {
-        let mut weights = [V::splat(0.0); TILE];
-        for (weight, part) in weights.iter_mut().zip(&line_parts) {
-            *weight = W::load(&part[at]);
-        }
+        // SAFETY: every line was just found to have `whole` vectors.
+        let weights =
+            unsafe { [W::load(&*a.add(at)), W::load(&*b.add(at)), W::load(&*c.add(at)), W::load(&*d.add(at))] };
         for (sums, part) in sums.iter_mut().zip(&row_parts) {
-            let values = V::load(&part[at]);
-            for (sum, &weight) in sums.iter_mut().zip(&weights) {
+            // SAFETY: every part was cut to `whole` vectors.
+            let values = V::load(unsafe { part.get_unchecked(at) });
+            for (sum, weight) in sums.iter_mut().zip(weights) {
                 *sum = values.mul_add(weight, *sum);
             }
         }
