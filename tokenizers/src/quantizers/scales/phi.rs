@@ -74,15 +74,18 @@ impl LineConvolution {
 /// the first (0) and the last (1); of two as near the first.
 ///
 /// Ticks are evenly spaced from `1 / 2K` to `1 - 1 / 2K`, for four convolutions from `1 / 3K` to `1 - 1 / 3K`, as VAR's released code
-/// has it.
+/// has it. A scale half way between two ticks, such as the third of five, goes where rounding in f64 leaves it there: steps are
+/// computed in the order of numpy's `linspace`.
 pub fn phi_index(scale: usize, scales: usize, convolutions: usize) -> usize {
     let place = if scales > 1 { scale as f64 / (scales - 1) as f64 } else { 0.0 };
-    let count = convolutions.max(1) as f64;
-    let edge = if convolutions == 4 { 1.0 / 3.0 / count } else { 1.0 / 2.0 / count };
-    let step = if convolutions > 1 { (1.0 - 2.0 * edge) / (count - 1.0) } else { 0.0 };
+    let (count, last) = (convolutions.max(1) as f64, convolutions.saturating_sub(1));
+    let first = if convolutions == 4 { 1.0 / 3.0 / count } else { 1.0 / 2.0 / count };
+    let end = 1.0 - first;
+    let step = (end - first) / (last.max(1) as f64);
     let mut nearest = (0, f64::INFINITY);
     for index in 0..convolutions {
-        let apart = (edge + index as f64 * step - place).abs();
+        let tick = if index == last && last > 0 { end } else { index as f64 * step + first };
+        let apart = (tick - place).abs();
         if apart < nearest.1 {
             nearest = (index, apart);
         }
@@ -101,6 +104,7 @@ mod tests {
         assert_eq!(all(10, 4), [0, 0, 1, 1, 1, 2, 2, 3, 3, 3]);
         assert_eq!(all(11, 4), [0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 3]);
         assert_eq!(all(12, 4), [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]);
+        assert_eq!(all(5, 4), [0, 1, 2, 2, 3]);
         assert_eq!((all(5, 1), all(1, 4), all(6, 6)), (vec![0; 5], vec![0], vec![0, 1, 2, 3, 4, 5]));
     }
 }
