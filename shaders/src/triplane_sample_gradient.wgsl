@@ -74,9 +74,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 let apart = abs(places[other] - vec2<f32>(f32(column), f32(row)));
                 let weight = max(1.0 - apart.x, 0.0) * max(1.0 - apart.y, 0.0);
                 if (weight > 0.0) {
-                    let from = (item * n + start + other) * features + offset;
+                    let row_start = (item * n + start + other) * features + offset;
                     for (var c = 0u; c < count; c += 1u) {
-                        sums[c] = fma(weight, grad[from + c], sums[c]);
+                        sums[c] = fma(weight, grad[row_start + c], sums[c]);
                     }
                 }
             }
