@@ -126,7 +126,10 @@ fn a_scale_is_told_of_coarser_scales_and_nothing_else() {
             let (seen, unseen) = (range.end, TOKENS);
             assert!(apart(&part(&before, 0, seen), &part(&after, 0, seen)) < 1e-6, "{range:?} was seen too early");
             if seen < unseen {
-                assert!(apart(&part(&before, seen, unseen), &part(&after, seen, unseen)) > 1e-4, "{range:?} was not seen");
+                assert!(
+                    apart(&part(&before, seen, unseen), &part(&after, seen, unseen)) > 1e-4,
+                    "{range:?} was not seen"
+                );
             }
         }
     }
@@ -139,8 +142,7 @@ fn the_condition_matters_and_is_not_moved_by_tokens() {
     let prompt = generator.prompt(&Condition::ImageFeatures(features(2, 4, 6))).unwrap();
     let none = generator.prompt(&Condition::Unconditional(2)).unwrap();
     assert!(none.is_empty() && !prompt.is_empty());
-    let [with, without] =
-        [&prompt, &none].map(|prompt| floats(network.teach(ids(2), prompt, &mut Trace::none())));
+    let [with, without] = [&prompt, &none].map(|prompt| floats(network.teach(ids(2), prompt, &mut Trace::none())));
     assert!(apart(&with, &without) > 1e-3);
     // Rows without a condition, behind the others, are the unconditional ones.
     let both = prompt.with_unconditional();
@@ -184,7 +186,10 @@ fn conditions_that_do_not_fit_are_refused() {
     else {
         panic!("{text:?}")
     };
-    assert_eq!((classes.as_slice(), image.contains(&true), kept.as_slice()), (&[None][..], false, &[true, true, false][..]));
+    assert_eq!(
+        (classes.as_slice(), image.contains(&true), kept.as_slice()),
+        (&[None][..], false, &[true, true, false][..])
+    );
 }
 
 #[test]

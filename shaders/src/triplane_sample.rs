@@ -17,8 +17,8 @@ use crate::{cpu, flex};
 pub(crate) const AXES: [[usize; 2]; 3] = [[0, 1], [0, 2], [1, 2]];
 
 /// Texels of a tile of the gradient's shader in each direction, and channels of its block.
-const TILE: usize = 8;
-const BLOCK: usize = 16;
+const TILE: usize = 16;
+const BLOCK: usize = 32;
 
 /// What becomes of the features of the three planes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +122,8 @@ pub fn triplane_sample(planes: Tensor<5>, points: Tensor<3>, merge: PlaneMerge) 
 /// # Panics
 /// As [`triplane_sample`].
 pub fn triplane_sample_reference(planes: Tensor<5>, points: Tensor<3>, merge: PlaneMerge) -> Tensor<3> {
-    let geometry @ TriplaneGeometry { batch, points: n, channels, height, width, .. } = geometry(&planes, &points, merge);
+    let geometry @ TriplaneGeometry { batch, points: n, channels, height, width, .. } =
+        geometry(&planes, &points, merge);
     if geometry.features_shape().num_elements() == 0 || height * width == 0 {
         return Tensor::zeros(geometry.features_shape(), &planes.device());
     }
@@ -186,6 +187,7 @@ pub(crate) fn rendered_gradient(merge: PlaneMerge) -> Rendered {
     Rendered {
         name: "triplane_sample_gradient",
         template: include_str!("triplane_sample_gradient.wgsl"),
+        workgroup: (TILE * TILE) as u32,
         ..rendered(merge)
     }
 }
@@ -230,8 +232,7 @@ impl TriplaneSampleOps for Flex {
         geometry: TriplaneGeometry,
     ) -> FloatTensor<Self> {
         let [planes, points] = [planes, points].map(flex::contiguous);
-        let features =
-            cpu::triplane_sample::triplane_sample(flex::values(&planes), flex::values(&points), &geometry);
+        let features = cpu::triplane_sample::triplane_sample(flex::values(&planes), flex::values(&points), &geometry);
         flex::tensor(features, geometry.features_shape(), DType::F32)
     }
 

@@ -1,14 +1,15 @@
 // triplane_sample_gradient: what the gradient of the features of points is for the texels of three planes.
 //   points [b, n, 3]  grad [b, n, 3 * channels], or [b, n, channels]  ->  gradient [b, 3, channels, height, width]
 // WGSL adds no floats atomically, and sums in no order would differ from run to run. So texels gather: a workgroup has a tile of
-// 8x8 texels of one plane and a block of channels, looks at 64 points at a time, marks those that touch the tile in two words,
-// and each lane adds the marked ones to its texel in their order.
+// 16x16 texels of one plane and a block of channels, looks at 256 points at a time, marks those that touch the tile in eight
+// words, and each lane adds the marked ones to its texel in their order.
 // Twin: cpu/triplane_sample.rs.  Forward: triplane_sample.wgsl.
 const SUM: u32 = {{ sum }}u;
 const GRID_WIDTH: u32 = {{ grid_width }}u;
-const SIDE: u32 = 8u;
-const LANES: u32 = 64u;
-const BLOCK: u32 = 16u;
+const SIDE: u32 = 16u;
+const LANES: u32 = 256u;
+const WORDS: u32 = 8u;
+const BLOCK: u32 = 32u;
 
 @group(0) @binding(0) var<storage, read_write> points: array<f32>;
 @group(0) @binding(1) var<storage, read_write> grad: array<f32>;
@@ -17,7 +18,7 @@ const BLOCK: u32 = 16u;
 @group(0) @binding(3) var<storage, read_write> info: array<u32>;
 
 var<workgroup> places: array<vec2<f32>, LANES>;
-var<workgroup> marks: array<atomic<u32>, 2>;
+var<workgroup> marks: array<atomic<u32>, WORDS>;
 
 fn texel(coordinate: f32, side: u32) -> f32 {
     return clamp(((coordinate + 1.0) * f32(side) - 1.0) * 0.5, 0.0, f32(side - 1u));
@@ -29,7 +30,7 @@ fn touches(place: f32, first: u32) -> bool {
     return low < first + SIDE && low + 1u >= first;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     // Surplus workgroups of a folded grid repeat the last tile, so that barriers stay uniform.
     let index = min(group.x + group.y * GRID_WIDTH, info[0] - 1u);
@@ -54,7 +55,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var sums: array<f32, BLOCK>;
     for (var start = 0u; start < n; start += LANES) {
         workgroupBarrier();
-        if (lane < 2u) {
+        if (lane < WORDS) {
             atomicStore(&marks[lane], 0u);
         }
         workgroupBarrier();
@@ -68,7 +69,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             }
         }
         workgroupBarrier();
-        for (var word = 0u; word < 2u; word += 1u) {
+        for (var word = 0u; word < WORDS; word += 1u) {
             for (var bits = atomicLoad(&marks[word]); bits != 0u; bits &= bits - 1u) {
                 let other = word * 32u + firstTrailingBit(bits);
                 let apart = abs(places[other] - vec2<f32>(f32(column), f32(row)));

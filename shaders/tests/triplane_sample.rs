@@ -9,17 +9,17 @@ use tessera_shaders::{
     PlaneMerge, TriplaneGeometry, TriplaneSampleOps as _, triplane_sample, triplane_sample_reference,
 };
 
-/// batch, points, channels, height, width: around tiles of 8 texels, blocks of 16 channels, rounds of 64 points.
+/// batch, points, channels, height, width: around tiles of 16 texels, blocks of 32 channels, rounds of 256 points.
 const SIZES: [[usize; 5]; 9] = [
     [1, 1, 1, 1, 1],
     [2, 3, 2, 1, 5],
     [1, 64, 3, 8, 8],
-    [2, 65, 16, 9, 7],
-    [1, 63, 17, 8, 9],
-    [3, 130, 5, 17, 24],
+    [2, 255, 31, 15, 7],
+    [1, 256, 17, 16, 17],
+    [3, 130, 5, 17, 33],
     [1, 700, 32, 16, 16],
     [2, 257, 33, 3, 20],
-    [1, 2000, 4, 40, 33],
+    [1, 2000, 65, 40, 31],
 ];
 
 const MERGES: [PlaneMerge; 2] = [PlaneMerge::Concat, PlaneMerge::Sum];
@@ -115,14 +115,8 @@ fn views_are_read_right_and_no_points_give_no_features() {
 #[test]
 fn a_gradient_is_the_same_to_the_bit_every_time() {
     for device in devices() {
-        let geometry = TriplaneGeometry {
-            batch: 1,
-            points: 3000,
-            channels: 5,
-            height: 4,
-            width: 4,
-            merge: PlaneMerge::Concat,
-        };
+        let geometry =
+            TriplaneGeometry { batch: 1, points: 3000, channels: 5, height: 4, width: 4, merge: PlaneMerge::Concat };
         let points = tensor::<3>([1, 3000, 3], 3, &device);
         let grad = tensor::<3>([1, 3000, 15], 4, &device);
         let run = || -> Vec<u32> {

@@ -28,8 +28,7 @@ pub use values::{Value, Values};
 use burn::tensor::Device;
 
 /// Systems whose cases can be run.
-pub const SYSTEMS: [&str; 8] =
-    ["flextok", "llamagen", "nar", "one-d-piece", "sampling", "token-shuffle", "vat", "xar"];
+pub const SYSTEMS: [&str; 8] = ["flextok", "llamagen", "nar", "one-d-piece", "sampling", "token-shuffle", "vat", "xar"];
 
 /// Runs a case on a device.
 ///

@@ -63,6 +63,7 @@ pub use model_config::ModelConfig;
 pub use pretrained::{config_of, from_files, from_pretrained};
 pub use token_file::{Cut, PictureInfo, TokenFile, load_tokens, save_tokens};
 pub use tokenizer::{
-    DecodeOptions, FlowOptions, Input, InputKind, Latents, Output, ResizeFilter, Tokenizer, TokenizerError, TokenizerInfo,
+    DecodeOptions, FlowOptions, Input, InputKind, Latents, Output, ResizeFilter, Tokenizer, TokenizerError,
+    TokenizerInfo,
 };
 pub use tokens::{Fingerprint, TokenLayout, Tokens, TokensError, id_bits};

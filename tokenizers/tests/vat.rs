@@ -12,8 +12,8 @@ use tessera_tokenizers::bitstream::payload;
 use tessera_tokenizers::quantizers::scales::ScaleNames;
 use tessera_tokenizers::quantizers::{ScaleQuantizer, ScaleQuantizerConfig};
 use tessera_tokenizers::vat::{
-    self, CodeUses, LossConfig, OccupancyField, Supervision, Vat, VatConfig, VatNetwork, VatStage, codebook_from, losses,
-    restart_unused,
+    self, CodeUses, LossConfig, OccupancyField, Supervision, Vat, VatConfig, VatNetwork, VatStage, codebook_from,
+    losses, restart_unused,
 };
 use tessera_tokenizers::{
     ConfigError, DecodeOptions, Fingerprint, Input, InputKind, LoadError, ModelConfig, TokenFile, TokenLayout,
@@ -149,9 +149,12 @@ fn whole_scales_decode_and_items_may_keep_different_numbers_of_them() {
 
 #[test]
 fn a_shape_takes_the_bytes_that_its_preset_says() {
-    for (name, tokens, bytes) in
-        [("vat-512b", 511, 511), ("vat-paper-256", 680, 680), ("vat-paper-576", 1256, 2041), ("vat-paper-1024", 2280, 3990)]
-    {
+    for (name, tokens, bytes) in [
+        ("vat-512b", 511, 511),
+        ("vat-paper-256", 680, 680),
+        ("vat-paper-576", 1256, 2041),
+        ("vat-paper-1024", 2280, 3990),
+    ] {
         let quantizer = VatConfig::preset(name).unwrap().quantizer;
         assert_eq!((quantizer.tokens(), quantizer.payload_bytes()), (tokens, bytes), "{name}");
         let vocab = u32::try_from(quantizer.codebook_size).unwrap();
@@ -249,7 +252,8 @@ fn the_features_of_points_are_those_of_the_reference() {
     let latents = model.latents(&input(&[0.4, 0.7])).unwrap();
     let planes = model.network().planes(latents, &mut Trace::none());
     assert_eq!(planes.dims(), [2, 3, 5, 6, 6]);
-    let points = Tensor::<3>::from_data(TensorData::new([PROBES, PROBES].concat().concat(), [2, 5, 3]), &Device::flex());
+    let points =
+        Tensor::<3>::from_data(TensorData::new([PROBES, PROBES].concat().concat(), [2, 5, 3]), &Device::flex());
     let mut features = None;
     let mut observer = |name: &str, tap: Tap| {
         if let ("occupancy.features", Tap::Rank3(tensor)) = (name, tap) {

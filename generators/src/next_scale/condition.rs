@@ -81,11 +81,15 @@ impl ScalePrompt {
     pub fn with_unconditional(&self) -> Self {
         let none = self.without(|_| true);
         let parts = self.parts.iter().zip(none.parts).map(|parts| match parts {
-            (PromptPart::Classes(some), PromptPart::Classes(none)) => PromptPart::Classes([some.as_slice(), &none].concat()),
-            (PromptPart::Features { features, kept }, PromptPart::Features { kept: none, .. }) => PromptPart::Features {
-                features: features.clone().repeat_dim(0, 2),
-                kept: [kept.as_slice(), &none].concat(),
-            },
+            (PromptPart::Classes(some), PromptPart::Classes(none)) => {
+                PromptPart::Classes([some.as_slice(), &none].concat())
+            }
+            (PromptPart::Features { features, kept }, PromptPart::Features { kept: none, .. }) => {
+                PromptPart::Features {
+                    features: features.clone().repeat_dim(0, 2),
+                    kept: [kept.as_slice(), &none].concat(),
+                }
+            }
             (part, _) => part.clone(), // parts are of one sort
         });
         Self { rows: 2 * self.rows, parts: parts.collect() }

@@ -219,7 +219,8 @@ impl NextScaleConfig {
         if self.model_type != "vat" {
             return Err(ConfigError::invalid("model_type", "vat", self.model_type.clone()));
         }
-        for (key, value, most) in [("num_latents", self.num_latents, 1 << 16), ("latent_dim", self.latent_dim, 1 << 12)] {
+        for (key, value, most) in [("num_latents", self.num_latents, 1 << 16), ("latent_dim", self.latent_dim, 1 << 12)]
+        {
             if !(1..=most).contains(&value) {
                 return Err(ConfigError::invalid(key, format!("a number from 1 to {most}"), value.to_string()));
             }

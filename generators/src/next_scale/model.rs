@@ -198,7 +198,8 @@ impl Generator for ScaleGenerator {
         let missing = positions.len() - found;
         let ids = read_ids(ids)?;
         // Positions behind the last scale hold 0 and are not kept.
-        let padded = ids.chunks(found.max(1)).flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0, missing)));
+        let padded =
+            ids.chunks(found.max(1)).flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0, missing)));
         let Content::Codes { vocab } = self.info.content.clone() else {
             return Err(GeneratorError::Unfit("a generator of codes without a vocabulary".to_owned()));
         };

@@ -31,7 +31,8 @@ pub fn taught(
 ) -> ScaleLosses {
     let logits = network.teach(ids.clone(), prompt, trace);
     let losses = token_losses(logits.clone(), ids, smoothing);
-    let of_scale = |range: std::ops::Range<usize>| losses.cross_entropy.clone().narrow(1, range.start, range.len()).mean();
+    let of_scale =
+        |range: std::ops::Range<usize>| losses.cross_entropy.clone().narrow(1, range.start, range.len()).mean();
     let by_scale = network.quantizer().ranges().into_iter().map(of_scale).collect();
     ScaleLosses {
         loss: losses.cross_entropy.clone().mean(),

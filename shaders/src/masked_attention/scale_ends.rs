@@ -42,7 +42,10 @@ mod tests {
     fn ends_add_up_and_too_many_are_refused() {
         let scales = ScaleEnds::new([1, 4, 9]).unwrap();
         assert_eq!(scales.ends(), [1, 5, 14]);
-        assert_eq!([0, 1, 4, 5, 13, 14].map(|at| scales.end_of(at)), [Some(1), Some(5), Some(5), Some(14), Some(14), None]);
+        assert_eq!(
+            [0, 1, 4, 5, 13, 14].map(|at| scales.end_of(at)),
+            [Some(1), Some(5), Some(5), Some(14), Some(14), None]
+        );
         assert!(ScaleEnds::new([1; MAX_SCALES]).is_some() && ScaleEnds::new([1; MAX_SCALES + 1]).is_none());
         assert!(ScaleEnds::new([usize::MAX, 1]).is_none() && ScaleEnds::new([1 << 31, 1]).is_none());
     }

@@ -89,14 +89,16 @@ fn generated(
         None => None,
     };
     let ranges = generator.network().quantizer().ranges();
-    let ids = generator.decode(prompt, number("cfg").unwrap_or(0.0), &mut |conditional, unconditional, scale, step| {
-        match (&uniform, ranges.get(step)) {
+    let ids = generator.decode(
+        prompt,
+        number("cfg").unwrap_or(0.0),
+        &mut |conditional, unconditional, scale, step| match (&uniform, ranges.get(step)) {
             (Some(uniform), Some(range)) => {
                 let chance = uniform.clone().narrow(1, range.start, range.len()).reshape([rows * range.len()]);
                 sample_logits(conditional, unconditional, scale, filter, Chance::Given(chance))
             }
             _ => draw(conditional, unconditional, scale, Sampling::GREEDY, 0, 0),
-        }
-    })?;
+        },
+    )?;
     Ok(ids)
 }

@@ -12,8 +12,8 @@ use super::{FlexTokConfig, FlexTokNetwork, PRESETS};
 use crate::tensors::{read_ids, upload_ids, upload_mask};
 use crate::tokenizer::check_maker;
 use crate::{
-    DecodeOptions, Fingerprint, Input, InputKind, Latents, Output, ResizeFilter, TokenLayout, Tokenizer, TokenizerError,
-    TokenizerInfo, Tokens,
+    DecodeOptions, Fingerprint, Input, InputKind, Latents, Output, ResizeFilter, TokenLayout, Tokenizer,
+    TokenizerError, TokenizerInfo, Tokens,
 };
 
 /// A FlexTok ready for use.

@@ -8,8 +8,8 @@ use super::{Family, OneDPieceConfig, OneDPieceNetwork, PRESETS};
 use crate::tensors::{read_ids, upload_ids};
 use crate::tokenizer::check_maker;
 use crate::{
-    DecodeOptions, Fingerprint, Input, InputKind, Latents, Output, ResizeFilter, TokenLayout, Tokenizer, TokenizerError,
-    TokenizerInfo, Tokens,
+    DecodeOptions, Fingerprint, Input, InputKind, Latents, Output, ResizeFilter, TokenLayout, Tokenizer,
+    TokenizerError, TokenizerInfo, Tokens,
 };
 
 /// A One-D-Piece or TiTok tokenizer ready for use.

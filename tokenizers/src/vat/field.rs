@@ -108,12 +108,7 @@ impl OccupancyField {
     ///
     /// # Errors
     /// As [`OccupancyField::grid`].
-    pub fn for_each_pass(
-        &self,
-        item: usize,
-        side: usize,
-        mut take: impl FnMut(&[f32]),
-    ) -> Result<(), TokenizerError> {
+    pub fn for_each_pass(&self, item: usize, side: usize, mut take: impl FnMut(&[f32])) -> Result<(), TokenizerError> {
         if !(1..=MOST).contains(&side) {
             let (expected, found) = (format!("1 to {MOST} points along each axis"), side.to_string());
             return Err(TokenizerError::Input { what: "grid", expected, found });

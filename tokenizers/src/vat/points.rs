@@ -20,7 +20,8 @@ pub fn point_features(points: Tensor<3>, normals: Option<Tensor<3>>, config: &Po
     if frequencies > 0 {
         // Turns for each unit of a coordinate: 2^k pi / 2 pi, or 2^k / 2 pi.
         let base = if config.include_pi { 0.5 } else { 1.0 / TAU };
-        let turns: Vec<f32> = (0..frequencies).scan(base, |at, _| Some(std::mem::replace(at, *at * 2.0) as f32)).collect();
+        let turns: Vec<f32> =
+            (0..frequencies).scan(base, |at, _| Some(std::mem::replace(at, *at * 2.0) as f32)).collect();
         let turns = Tensor::<4>::from_data(TensorData::new(turns, [1, 1, 1, frequencies]), &points.device());
         let turns = points.reshape([batch, count, 3, 1]) * turns;
         let around = turns.clone() - turns.add_scalar(0.5).floor(); // in -0.5..=0.5

@@ -81,7 +81,9 @@ pub fn losses(
     let volume = queries.volume.min(all);
     let part = |start: usize, count: usize| match count {
         0 => Tensor::zeros([1], &logits.device()),
-        _ => binary_cross_entropy(logits.clone().narrow(1, start, count), queries.labels.clone().narrow(1, start, count)),
+        _ => {
+            binary_cross_entropy(logits.clone().narrow(1, start, count), queries.labels.clone().narrow(1, start, count))
+        }
     };
     let (bce_volume, bce_near, kl) = (part(0, volume), part(volume, all - volume), moments.kl());
     let mut total = bce_volume.clone()

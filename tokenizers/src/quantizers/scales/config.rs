@@ -99,7 +99,9 @@ impl ScaleQuantizerConfig {
 
     /// Arrangement of the tokens.
     pub fn layout(&self) -> TokenLayout {
-        TokenLayout::Scales { counts: self.scales.iter().map(|&count| u32::try_from(count).unwrap_or(u32::MAX)).collect() }
+        TokenLayout::Scales {
+            counts: self.scales.iter().map(|&count| u32::try_from(count).unwrap_or(u32::MAX)).collect(),
+        }
     }
 
     /// Bytes of an item's packed tokens, without a file's header: `ceil(tokens * ceil(log2 codes) / 8)`.
