@@ -10,6 +10,7 @@ use crate::{Fingerprint, TokenLayout, Tokens, TokensError};
 /// What goes into a tokenizer.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "there is one in a call")]
 pub enum Input {
     /// `[batch, 3, height, width]`, RGB in 0..=1.
     Images(Tensor<4>),

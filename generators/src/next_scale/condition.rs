@@ -16,6 +16,7 @@ pub struct ScalePrompt {
 
 /// One sort of condition.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "a prompt holds a few")]
 pub enum PromptPart {
     /// Classes; `None` stands for no class.
     Classes(Vec<Option<u32>>),
