@@ -13,9 +13,6 @@ use crate::active::{Kernel, runs};
 use crate::cpu::linear::Strided;
 use crate::{cpu, flex};
 
-/// Fewer rows than this go to the reference: a block of the kernel has 32.
-const FEWEST_ROWS: usize = 12;
-
 /// Backend side of [`linear`].
 #[backend_extension(Flex, Autodiff)]
 pub trait LinearOps: Backend {
@@ -49,8 +46,8 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     let device = x.device();
     let f32_only = [x.dtype(), weight.dtype()].iter().all(|&dtype| dtype == DType::F32)
         && bias.as_ref().is_none_or(|bias| bias.dtype() == DType::F32);
-    let worth_it = rows >= FEWEST_ROWS && inputs > 0 && outputs > 0;
-    if !f32_only || !worth_it || !runs(Kernel::Linear, &device) {
+    let some = rows > 0 && inputs > 0 && outputs > 0;
+    if !f32_only || !some || !runs(Kernel::Linear, &device) {
         return linear_reference(x, weight, bias);
     }
     // A layer that trains without a bias takes the backward pass of one whose bias is zero and does not train.

@@ -5,9 +5,16 @@ mod common;
 use common::{assert_close, devices, tensor, values};
 use tessera_shaders::{linear, linear_reference};
 
-/// rows, inputs, outputs: around 32 rows, a single row behind the blocks, eight outputs, a task of 128 outputs.
-const SIZES: [[usize; 3]; 12] = [
+/// rows, inputs, outputs: few rows, around 32 rows, rows behind the blocks, eight outputs, a task of 128 outputs.
+const SIZES: [[usize; 3]; 19] = [
     [1, 1, 1],
+    [1, 70, 300],
+    [2, 65, 131],
+    [3, 33, 6],
+    [4, 64, 64],
+    [7, 40, 129],
+    [16, 31, 200],
+    [49, 50, 70],
     [12, 1, 1],
     [31, 2, 7],
     [32, 16, 8],

@@ -5,6 +5,7 @@
 
 use rayon::prelude::*;
 
+use super::few_rows::few_rows;
 use super::output::Output;
 use super::product::{COLUMNS, Left, ROWS, Tile, product};
 use super::simd::{LANES, Lanes, dispatch};
@@ -26,8 +27,8 @@ impl Strided<'_> {
 
 /// Bytes of packed rows that a task goes through again and again: half a second-level cache.
 const RESIDENT: usize = 512 * 1024;
-/// Rows behind the last whole block that are taken one by one; more of them make a block of their own.
-const SINGLE: usize = 2;
+/// Rows behind the last whole block that go through [`few_rows`]; more of them make a block of their own.
+const FEW: usize = 16;
 /// Outputs of a task.
 const OUTPUTS: usize = 128;
 
@@ -45,10 +46,10 @@ pub fn linear(x: Strided, weight: Strided, bias: Option<&[f32]>, [rows, depth, o
     assert!(x.holds(rows, depth) && weight.holds(depth, outputs));
     assert!(bias.is_none_or(|bias| bias.len() == outputs));
     let to = Output::new(&mut y.spare_capacity_mut()[..count]);
-    let single = if rows % COLUMNS <= SINGLE { rows % COLUMNS } else { 0 };
-    let blocks = (rows - single).div_ceil(COLUMNS);
-    let packed = pack(x, depth, rows - single, blocks);
-    let weights = pack_weight(weight, depth, outputs);
+    let few = if rows % COLUMNS <= FEW { rows % COLUMNS } else { 0 };
+    let blocks = (rows - few).div_ceil(COLUMNS);
+    let packed = pack(x, depth, rows - few, blocks);
+    let weights = if blocks > 0 { pack_weight(weight, depth, outputs) } else { Vec::new() };
     let block_len = depth * COLUMNS;
     let group = (RESIDENT / (block_len * size_of::<f32>())).clamp(1, 16);
     let chunks = outputs.div_ceil(OUTPUTS);
@@ -65,7 +66,7 @@ pub fn linear(x: Strided, weight: Strided, bias: Option<&[f32]>, [rows, depth, o
                 std::array::from_fn(|row| bias.and_then(|bias| bias.get(output + row)).map_or(0.0, |&b| b));
             for block in first..blocks.min(first + group) {
                 let mut tile = [[0.0; COLUMNS]; ROWS];
-                let used = rows - single - block * COLUMNS;
+                let used = rows - few - block * COLUMNS;
                 product(left, (&packed[block * block_len..][..block_len], COLUMNS), depth, used, &mut tile);
                 let mut turned = [[0.0; ROWS]; COLUMNS];
                 turn(&tile, &biases, &mut turned);
@@ -78,18 +79,22 @@ pub fn linear(x: Strided, weight: Strided, bias: Option<&[f32]>, [rows, depth, o
             }
         }
     });
-    if single > 0 {
+    if few > 0 {
+        let first = rows - few;
+        let x: Vec<f32> = (first..rows)
+            .flat_map(|row| (0..depth).map(move |k| row * x.strides[0] + k * x.strides[1]))
+            .map(|at| x.values[at])
+            .collect();
         (0..chunks).into_par_iter().for_each(|chunk| {
-            for row in rows - single..rows {
-                let x: Vec<f32> = (0..depth).map(|k| x.values[row * x.strides[0] + k * x.strides[1]]).collect();
-                let range = chunk * OUTPUTS..outputs.min((chunk + 1) * OUTPUTS);
-                let mut values = vec![0.0; range.len()];
-                one_row(&x, weight, range.start, &mut values);
+            let range = chunk * OUTPUTS..outputs.min((chunk + 1) * OUTPUTS);
+            let mut values = vec![0.0; few * range.len()];
+            few_rows(&x, weight, depth, range.clone(), &mut values);
+            for (row, values) in values.chunks_exact_mut(range.len()).enumerate() {
                 if let Some(bias) = bias {
                     values.iter_mut().zip(&bias[range.clone()]).for_each(|(value, bias)| *value += bias);
                 }
                 // SAFETY: rows behind the blocks are written here alone, each chunk by one task.
-                unsafe { to.write(row * outputs + range.start, &values) };
+                unsafe { to.write((first + row) * outputs + range.start, values) };
             }
         });
     }
@@ -194,30 +199,6 @@ fn turn_lanes<V: Lanes>(tile: &Tile, biases: &[f32; ROWS], turned: &mut [[f32; R
                     turned[half * LANES + part * 4 + column][first..first + 4].copy_from_slice(four);
                 }
             }
-        }
-    }
-}
-
-dispatch!(
-    /// `y[i] = sum over k of x[k] * weight[k, first + i]`.
-    fn one_row(x: &[f32], weight: Strided, first: usize, y: &mut [f32]) = one_row_lanes
-);
-
-#[inline(always)]
-fn one_row_lanes<V: Lanes>(x: &[f32], weight: Strided, first: usize, y: &mut [f32]) {
-    let [step, stride] = weight.strides;
-    for (output, y) in y.iter_mut().enumerate() {
-        let from = &weight.values[(first + output) * stride..];
-        if step == 1 {
-            let ((whole, rest), (weights, _)) = (x.as_chunks::<LANES>(), from[..x.len()].as_chunks::<LANES>());
-            let mut sum = V::splat(0.0);
-            for (x, weight) in whole.iter().zip(weights) {
-                sum = V::load(x).mul_add(V::load(weight), sum);
-            }
-            let tail = rest.iter().zip(&from[whole.len() * LANES..]).map(|(x, weight)| x * weight);
-            *y = sum.sum() + tail.sum::<f32>();
-        } else {
-            *y = x.iter().zip(from.iter().step_by(step)).map(|(x, weight)| x * weight).sum();
         }
     }
 }
