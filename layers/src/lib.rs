@@ -48,4 +48,4 @@ pub use params::{Form, ParamResult, ParamSource, ParamSpec, Params};
 pub use rms_norm::RmsNorm;
 pub use rotary::{Rotary, Turns};
 pub use trace::{Tap, Trace};
-pub use vit_block::{VIT_EPSILON, VitBlock};
+pub use vit_block::{VIT_EPSILON, VitBlock, VitNames};

@@ -17,6 +17,7 @@ use crate::llamagen_vq::{self, LlamaGenVqConfig};
 use crate::mar_kl::{self, MarKlConfig};
 use crate::maskgit_vqgan::{self, MaskGitVqganConfig};
 use crate::one_d_piece::{self, OneDPieceConfig};
+use crate::vat::{self, VatConfig};
 use crate::{ConfigError, LoadError, Tokenizer};
 
 /// The configuration of any tokenizer.
@@ -32,6 +33,8 @@ pub enum ModelConfig {
     MaskGitVqgan(MaskGitVqganConfig),
     /// LlamaGen's VQ.
     LlamaGenVq(LlamaGenVqConfig),
+    /// VAT.
+    Vat(VatConfig),
     /// MAR's KL autoencoder: continuous latents, opened as a [`MarKl`](mar_kl::MarKl).
     MarKl(MarKlConfig),
     /// KL autoencoder: continuous latents, so it is known here but opened as an
@@ -40,8 +43,13 @@ pub enum ModelConfig {
 }
 
 impl ModelConfig {
-    /// Names that [`ModelConfig::preset`] knows: every released model.
+    /// Names that [`ModelConfig::preset`] knows: every released model, and VAT's sizes.
     pub fn presets() -> impl Iterator<Item = &'static str> {
+        Self::releases().chain(vat::PRESETS)
+    }
+
+    /// Names of released models.
+    fn releases() -> impl Iterator<Item = &'static str> {
         let grids = one_d_piece::PRESETS
             .into_iter()
             .chain([maskgit_vqgan::PRESET])
@@ -53,7 +61,7 @@ impl ModelConfig {
     /// The released model whose tensors these are, names and shapes, if there is one.
     pub fn release_of(found: &[TensorEntry]) -> Option<&'static str> {
         let found = &Self::current_names(found);
-        Self::presets().find(|name| {
+        Self::releases().find(|name| {
             let specs = Self::preset(name).and_then(|config| config.listing().ok());
             specs.is_some_and(|specs| differences(&entries(&specs), found).is_none())
         })
@@ -77,7 +85,9 @@ impl ModelConfig {
         let autoencoder = || AutoencoderKlConfig::preset(name).map(Self::AutoencoderKl);
         let flextok = || FlexTokConfig::preset(name).map(Self::FlexTok);
         let llamagen = || LlamaGenVqConfig::preset(name).map(Self::LlamaGenVq);
-        OneDPieceConfig::preset(name).map(Self::OneDPiece).or_else(autoencoder).or_else(flextok).or_else(llamagen)
+        let vat = || VatConfig::preset(name).map(Self::Vat);
+        let released = OneDPieceConfig::preset(name).map(Self::OneDPiece).or_else(autoencoder).or_else(flextok);
+        released.or_else(llamagen).or_else(vat)
     }
 
     /// Reads a configuration document and recognises its architecture.
@@ -94,6 +104,9 @@ impl ModelConfig {
         if LlamaGenVqConfig::describes(document) {
             return LlamaGenVqConfig::from_value(document).map(Self::LlamaGenVq);
         }
+        if VatConfig::describes(document) {
+            return VatConfig::from_value(document).map(Self::Vat);
+        }
         if MarKlConfig::describes(document) {
             return MarKlConfig::from_value(document).map(Self::MarKl);
         }
@@ -105,7 +118,7 @@ impl ModelConfig {
         }
         Err(ConfigError::UnknownArchitecture(
             "the config has no \"model\" section (One-D-Piece, TiTok), no \"vqgan\" section (MaskGIT-VQGAN), no \
-             \"encoder_ch_mult\" (LlamaGen VQ), no \"ch_mult\" (MAR), no \
+             \"encoder_ch_mult\" (LlamaGen VQ), no \"triplane\" section (VAT), no \"ch_mult\" (MAR), no \
              \"_class_name\": \"AutoencoderKL\" and none of FlexTok's sections"
                 .to_owned(),
         ))
@@ -118,6 +131,7 @@ impl ModelConfig {
             Self::FlexTok(config) => config.to_value(),
             Self::MaskGitVqgan(config) => config.to_value(),
             Self::LlamaGenVq(config) => config.to_value(),
+            Self::Vat(config) => config.to_value(),
             Self::MarKl(config) => config.to_value(),
             Self::AutoencoderKl(config) => config.to_value(),
         }
@@ -141,6 +155,7 @@ impl ModelConfig {
             Self::FlexTok(config) => flextok::listing(config),
             Self::MaskGitVqgan(config) => maskgit_vqgan::listing(config),
             Self::LlamaGenVq(config) => llamagen_vq::listing(config),
+            Self::Vat(config) => vat::listing(config),
             Self::MarKl(config) => mar_kl::listing(config),
             Self::AutoencoderKl(config) => autoencoder_kl::listing(config),
         }
@@ -158,6 +173,7 @@ impl ModelConfig {
             Self::FlexTok(config) => flextok::load(config, weights, device).map(boxed),
             Self::MaskGitVqgan(config) => maskgit_vqgan::load(config, weights, device).map(boxed),
             Self::LlamaGenVq(config) => llamagen_vq::load(config, weights, device).map(|(model, _)| boxed(model)),
+            Self::Vat(config) => vat::load(config, weights, device).map(boxed),
             Self::MarKl(_) | Self::AutoencoderKl(_) => Err(no_tokens()),
         };
         loaded.map_err(|error| Self::naming_the_release(error, weights))
@@ -184,6 +200,7 @@ impl ModelConfig {
             Self::FlexTok(config) => flextok::random(config, seed, device).map(boxed),
             Self::MaskGitVqgan(config) => maskgit_vqgan::random(config, seed, device).map(boxed),
             Self::LlamaGenVq(config) => llamagen_vq::random(config, seed, device).map(|(model, _)| boxed(model)),
+            Self::Vat(config) => vat::random(config, seed, device).map(boxed),
             Self::MarKl(_) | Self::AutoencoderKl(_) => Err(no_tokens()),
         }
     }
@@ -220,7 +237,7 @@ fn boxed<T: Tokenizer + 'static>(tokenizer: T) -> Box<dyn Tokenizer> {
 /// The released model that differs in the fewest tensors.
 pub(crate) fn closest_release(found: &[TensorEntry]) -> Option<&'static str> {
     let found = &ModelConfig::current_names(found);
-    ModelConfig::presets().min_by_key(|name| {
+    ModelConfig::releases().min_by_key(|name| {
         let specs = ModelConfig::preset(name).and_then(|config| config.listing().ok()).unwrap_or_default();
         differences(&entries(&specs), found)
             .map_or(0, |differences| differences.missing + differences.surplus + differences.misshapen)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tessera_layers::checkpoint::TensorEntry;
-use tessera_tokenizers::ModelConfig;
+use tessera_tokenizers::{ModelConfig, vat};
 
 /// Name, released tensors, and the number of parameters as published.
 const RELEASES: [(&str, &str, usize); 19] = [
@@ -28,6 +28,12 @@ const RELEASES: [(&str, &str, usize); 19] = [
     ("flextok-d18-d28", include_str!("data/tensors/flextok-d18-d28.json"), 2_540_882_841),
 ];
 
+/// VAT was never released: sizes of ours, of which two are listed; the others share their network.
+const SIZES: [(&str, &str, usize); 2] = [
+    ("vat-512b", include_str!("data/tensors/vat-512b.json"), 95_834_561),
+    ("vat-paper-1024", include_str!("data/tensors/vat-paper-1024.json"), 96_879_041),
+];
+
 /// A buffer of LlamaGen's VQ that holds no parameter; a file may carry it or not.
 const STATISTICS: &str = "quantize.codebook_used";
 
@@ -37,7 +43,7 @@ fn released(list: &str) -> BTreeMap<String, Vec<usize>> {
 
 #[test]
 fn tensor_names_and_shapes_equal_the_release() {
-    for (name, list, parameters) in RELEASES {
+    for (name, list, parameters) in RELEASES.into_iter().chain(SIZES) {
         let specs = ModelConfig::preset(name).unwrap().listing().unwrap();
         let ours: BTreeMap<String, Vec<usize>> = specs.into_iter().map(|spec| (spec.name, spec.shape)).collect();
         let mut released = released(list);
@@ -46,7 +52,8 @@ fn tensor_names_and_shapes_equal_the_release() {
         let counted: usize = ours.values().map(|shape| shape.iter().product::<usize>()).sum();
         assert_eq!(counted, parameters, "{name}");
     }
-    assert_eq!(ModelConfig::presets().collect::<Vec<_>>(), RELEASES.map(|(name, ..)| name));
+    let names = RELEASES.map(|(name, ..)| name).into_iter().chain(vat::PRESETS);
+    assert_eq!(ModelConfig::presets().collect::<Vec<_>>(), names.collect::<Vec<_>>());
 }
 
 #[test]
@@ -58,6 +65,9 @@ fn weights_without_a_config_are_recognised_by_their_tensors() {
         found.pop();
         assert_eq!(ModelConfig::release_of(&found), None);
     }
+    // Several sizes of VAT have the same tensors.
+    let found = released(SIZES[0].1).into_iter().map(|(name, shape)| TensorEntry { name, shape });
+    assert_eq!(ModelConfig::release_of(&found.collect::<Vec<_>>()), None);
 }
 
 #[test]

@@ -24,3 +24,4 @@ pub mod sample_logits;
 mod scratch;
 mod simd;
 pub mod swiglu;
+pub mod triplane_sample;
