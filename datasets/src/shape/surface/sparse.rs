@@ -2,6 +2,7 @@
 
 use super::assemble::{Assembler, pattern};
 use super::cell::crosses;
+use super::lattice::Lattice;
 use super::sampler::Sampler;
 use super::samples::Samples;
 use crate::shape::error::{Result, ShapeError};
@@ -23,10 +24,11 @@ pub struct Sparse {
     pub steepness: Option<f64>,
 }
 
-impl Default for Sparse {
-    /// Coarse cells of 8, one ring, unknown steepness.
-    fn default() -> Self {
-        Self { step: 8, margin: 1, steepness: None }
+impl Sparse {
+    /// The coarsest cells of which a lattice has 32 along a side (1/16 of the cube `[-1, 1]^3`), one ring, unknown steepness.
+    pub fn fitting(lattice: Lattice) -> Self {
+        let most = ((lattice.side() - 1) / 32).max(1);
+        Self { step: (most / 2 + 1).next_power_of_two(), margin: 1, steepness: None }
     }
 }
 
