@@ -299,6 +299,61 @@ fn masked_attention(criterion: &mut Criterion) {
     }
 }
 
+/// What generators run beside matrix products: LlamaGen-B's drawing of ids and turning of queries, with a cache and in training,
+/// and the masks of NAR and xAR.
+fn generation(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("sample_logits");
+    let [conditional, unconditional] = [0, 1].map(|_| tensor([4, 16384]).mul_scalar(8.0));
+    for (name, top_k, top_p) in [("all ids", 0, 1.0), ("top-k 2000", 2000, 1.0), ("top-k 2000, top-p 0.9", 2000, 0.9)] {
+        let filter = ops::Filter { temperature: 1.0, top_k, top_p };
+        let chance = || ops::Chance::Counter { seed: 7, step: 3 };
+        pair(
+            &mut group,
+            &format!("4x16384, {name}"),
+            || ops::sample_logits(conditional.clone(), Some(unconditional.clone()), 4.0, filter, chance()).into_data(),
+            || {
+                let unconditional = Some(unconditional.clone());
+                ops::sample_logits_reference(conditional.clone(), unconditional, 4.0, filter, chance()).into_data()
+            },
+        );
+    }
+    group.finish();
+
+    let mut group = criterion.benchmark_group("rotary");
+    for [batch, length, width] in [[8, 1, 768], [8, 257, 768]] {
+        let (x, [cos, sin]) = (tensor([batch, length, width]), [0, 1].map(|_| tensor([length, 32])));
+        let size = format!("{batch}x{length}x{width}");
+        // Where nobody else holds `x` it is turned in place.
+        pair(
+            &mut group,
+            &size,
+            || ops::rotary(x.clone().mul_scalar(1.0), cos.clone(), sin.clone()),
+            || ops::rotary_reference(x.clone().mul_scalar(1.0), cos.clone(), sin.clone()),
+        );
+        pair(
+            &mut group,
+            &format!("{size}, gradients"),
+            || gradient(&x, |x| ops::rotary(x, cos.clone(), sin.clone())),
+            || gradient(&x, |x| ops::rotary_reference(x, cos.clone(), sin.clone())),
+        );
+    }
+    group.finish();
+
+    let mut group = criterion.benchmark_group("masked_attention");
+    for (length, mask, name) in [
+        (257, ops::AttentionMask::Neighbours { first: 1, height: 16, width: 16 }, "neighbours"),
+        (256, ops::AttentionMask::Blocks { size: 64 }, "blocks"),
+    ] {
+        let x = tensor([4, length, 768]);
+        pair(
+            &mut group,
+            &format!("4x{length}x768, {name}"),
+            || ops::masked_attention(x.clone(), x.clone(), x.clone(), 12, 0.125, mask),
+            || ops::masked_attention_reference(x.clone(), x.clone(), x.clone(), 12, 0.125, mask),
+        );
+    }
+}
+
 fn codes_and_patches(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("nearest_code");
     let (latents, codebook) = (tensor([256, 12]), tensor([4096, 12]));
@@ -329,6 +384,7 @@ criterion_group!(
     masked_attention,
     adaptive,
     flow,
+    generation,
     codes_and_patches
 );
 criterion_main!(kernels);

@@ -5,28 +5,65 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor};
 use tessera_datasets::Picture;
 use tessera_generators::{Content, Generated, GeneratorInfo};
-use tessera_tokenizers::{DecodeOptions, Fingerprint, Input, TokenLayout, Tokenizer};
+use tessera_tokenizers::{
+    DecodeOptions, Fingerprint, Input, LatentCodec, LatentInfo, Pretrained, TokenLayout, Tokenizer, TokenizerInfo,
+};
 
 use crate::Error;
+use crate::code_vectors::CodeVectors;
 use crate::squares::to_pictures;
 
 /// A tokenizer, or an autoencoder of latents.
 pub enum Codec {
     /// Makes ids.
     Tokens(Box<dyn Tokenizer>),
+    /// Makes ids, whose code vectors stand for them.
+    Vectors(CodeVectors),
+    /// Makes latents.
+    Latents(LatentCodec),
+}
+
+/// What a codec is made of.
+enum Sort<'a> {
+    Tokenizer(&'a TokenizerInfo),
+    Autoencoder(&'a LatentInfo),
 }
 
 impl Codec {
-    /// Opens a tokenizer by folder, file or hub id; the one that is built into the program where absent.
+    /// Opens a tokenizer or an autoencoder by folder, file or hub id; the tokenizer that is built into the program where absent.
     ///
     /// # Errors
     /// [`Error::Load`] if it cannot be opened.
     pub fn open(spec: Option<&str>, device: &Device) -> Result<Self, Error> {
-        let tokenizer = match spec {
-            Some(spec) => tessera_tokenizers::from_pretrained(spec, device)?,
-            None => crate::default_tokenizer(device)?,
-        };
-        Ok(Self::Tokens(tokenizer))
+        Ok(match spec {
+            None => Self::Tokens(crate::default_tokenizer(device)?),
+            Some(spec) => match Pretrained::open(spec, device)? {
+                Pretrained::Tokens(tokenizer) => Self::Tokens(tokenizer),
+                Pretrained::Latents(codec) => Self::Latents(codec),
+            },
+        })
+    }
+
+    /// This model for a generator of latents: a tokenizer of ids gives its code vectors.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] if it has several codes at a position.
+    pub fn with_latents(self) -> Result<Self, Error> {
+        match self {
+            Self::Tokens(tokenizer) => CodeVectors::new(tokenizer).map(Self::Vectors),
+            other => Ok(other),
+        }
+    }
+
+    /// This model for what a generator makes.
+    ///
+    /// # Errors
+    /// As [`Codec::with_latents`].
+    pub fn for_generator(self, info: &GeneratorInfo) -> Result<Self, Error> {
+        match info.content {
+            Content::Latents { .. } => self.with_latents(),
+            _ => Ok(self),
+        }
     }
 
     /// The tokenizer that a generator learnt from: the one that is built into the program, or one whose folder lies beside the
@@ -43,7 +80,7 @@ impl Codec {
             ));
         };
         if built_in.fingerprint() == learnt {
-            return Ok(built_in);
+            return built_in.for_generator(info);
         }
         let folder = spec.and_then(|spec| Path::new(spec).canonicalize().ok());
         let folder = folder.map(|path| if path.is_dir() { path } else { path.with_file_name("") });
@@ -53,38 +90,50 @@ impl Codec {
         beside.sort();
         // What does not open is no tokenizer, or not for this purpose.
         let opened = beside.iter().filter_map(|path| Self::open(path.to_str(), device).ok());
-        opened.into_iter().find(|codec| codec.fingerprint() == learnt).ok_or_else(|| {
+        let found = opened.into_iter().find(|codec| codec.fingerprint() == learnt).ok_or_else(|| {
             Error::Unfit(format!(
                 "the generator learnt from the tokenizer {learnt}, which is neither the built-in one nor in a folder beside the \
                  generator's: name it with --tokenizer"
             ))
-        })
+        })?;
+        found.for_generator(info)
+    }
+
+    fn sort(&self) -> Sort<'_> {
+        match self {
+            Self::Tokens(tokenizer) => Sort::Tokenizer(tokenizer.info()),
+            Self::Vectors(vectors) => Sort::Tokenizer(vectors.tokenizer().info()),
+            Self::Latents(codec) => Sort::Autoencoder(codec.info()),
+        }
     }
 
     /// Side of the square pictures that it takes.
     pub fn side(&self) -> usize {
-        match self {
-            Self::Tokens(tokenizer) => usize::try_from(crate::model_side(tokenizer.info())).unwrap_or(usize::MAX),
+        match self.sort() {
+            Sort::Tokenizer(info) => usize::try_from(crate::model_side(info)).unwrap_or(usize::MAX),
+            Sort::Autoencoder(info) => info.usual_side,
         }
     }
 
     /// Which model it is.
     pub fn fingerprint(&self) -> Fingerprint {
-        match self {
-            Self::Tokens(tokenizer) => tokenizer.info().fingerprint,
+        match self.sort() {
+            Sort::Tokenizer(info) => info.fingerprint,
+            Sort::Autoencoder(info) => info.fingerprint,
         }
     }
 
     /// Arrangement of the codes of a picture.
     pub fn layout(&self) -> TokenLayout {
-        match self {
-            Self::Tokens(tokenizer) => match (&tokenizer.info().layout, tokenizer.info().image_size) {
-                // Pictures of any size: the grid of those that it is given here.
-                (TokenLayout::Grid { .. }, None) => {
-                    let cells = self.side() / tokenizer.info().patch.max(1);
-                    let cells = u32::try_from(cells).unwrap_or(u32::MAX);
-                    TokenLayout::Grid { height: cells, width: cells }
-                }
+        // Pictures of any size: the grid of those that it is given here.
+        let grid = |patch: usize| {
+            let cells = u32::try_from(self.side() / patch.max(1)).unwrap_or(u32::MAX);
+            TokenLayout::Grid { height: cells, width: cells }
+        };
+        match self.sort() {
+            Sort::Autoencoder(info) => grid(info.patch),
+            Sort::Tokenizer(info) => match (&info.layout, info.image_size) {
+                (TokenLayout::Grid { .. }, None) => grid(info.patch),
                 (layout, _) => layout.clone(),
             },
         }
@@ -94,6 +143,8 @@ impl Codec {
     pub fn content(&self) -> Content {
         match self {
             Self::Tokens(tokenizer) => Content::Codes { vocab: tokenizer.info().vocab.clone() },
+            Self::Vectors(vectors) => Content::Latents { channels: vectors.channels() },
+            Self::Latents(codec) => Content::Latents { channels: codec.info().channels },
         }
     }
 
@@ -102,21 +153,26 @@ impl Codec {
     /// # Errors
     /// [`Error::Tokenizer`] if they do not fit.
     pub fn encode(&self, images: Tensor<4>) -> Result<Generated, Error> {
-        match self {
-            Self::Tokens(tokenizer) => Ok(Generated::Tokens(tokenizer.encode(&Input::Images(images))?)),
-        }
+        Ok(match self {
+            Self::Tokens(tokenizer) => Generated::Tokens(tokenizer.encode(&Input::Images(images))?),
+            Self::Vectors(vectors) => Generated::Latents(vectors.encode(images)?),
+            Self::Latents(codec) => Generated::Latents(codec.encode(images)?),
+        })
     }
 
     /// Pictures of what a generator made, all of `options` that this model has a use for.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] if it does not fit.
+    /// [`Error::Tokenizer`] or [`Error::Unfit`] if it does not fit.
     pub fn decode(&self, generated: &Generated, options: &DecodeOptions) -> Result<Vec<Picture>, Error> {
         let images = match (self, generated) {
             (Self::Tokens(tokenizer), Generated::Tokens(tokens)) => tokenizer.decode(tokens, options)?.into_images(),
+            (Self::Vectors(vectors), Generated::Latents(latents)) => vectors.decode(latents, options)?.into_images(),
+            (Self::Latents(codec), Generated::Latents(latents)) => Some(codec.decode(latents)?),
             _ => {
                 return Err(Error::Unfit(
-                    "a generator of latents and a tokenizer of ids do not belong together".to_owned(),
+                    "a generator of ids and an autoencoder of latents, or the other way round, do not belong together"
+                        .to_owned(),
                 ));
             }
         };

@@ -34,6 +34,7 @@
 //! The other tokenizers and generators follow; see `CHANGELOG.md`.
 #![deny(missing_docs)]
 
+mod code_vectors;
 mod codec;
 mod completion;
 mod default_model;
@@ -46,6 +47,7 @@ mod squares;
 pub mod train;
 pub mod verify;
 
+pub use code_vectors::CodeVectors;
 pub use codec::Codec;
 pub use completion::{Region, given_part, so_far};
 pub use default_model::{default_generator, default_tokenizer};

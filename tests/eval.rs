@@ -7,7 +7,7 @@ use std::process::Command;
 
 use common::{picture, printed, refused, tessera, tiny_model};
 use serde_json::Value;
-use tessera::datasets::Picture;
+use tessera::datasets::{Picture, save_png};
 use tessera::eval::{ms_ssim, similarities, ssim};
 
 fn eval(data: &Path, arguments: &[&str]) -> Command {
@@ -243,4 +243,41 @@ fn overlapping_tiles_go_through_every_command() {
         let decoded = tessera::datasets::load_picture(&out, &Default::default()).unwrap();
         assert_eq!((decoded.width(), decoded.height()), (45, 30));
     }
+}
+
+#[test]
+fn samples_are_compared_with_what_was_learnt_and_what_was_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let [samples, learnt, unseen] = ["samples", "learnt", "unseen"].map(|name| folder.path().join(name));
+    for (at, set) in [&samples, &learnt, &unseen].into_iter().enumerate() {
+        std::fs::create_dir(set).unwrap();
+        for number in 0..3 {
+            let colours = [40 * at as u8 + 60 * number, 200 - 50 * number, 90 * at as u8];
+            Picture::filled(32, 32, colours)
+                .map(|picture| save_png(set.join(format!("{number}.png")), &picture))
+                .unwrap()
+                .unwrap();
+        }
+    }
+    // One sample is a training picture.
+    std::fs::copy(learnt.join("1.png"), samples.join("3.png")).unwrap();
+    let out = folder.path().join("report");
+    let mut command = tessera();
+    command.arg("eval").arg(&samples).arg("--against").arg(&unseen).arg("--learnt").arg(&learnt).arg("-o").arg(&out);
+    let found = json(&mut command);
+    let report = &found["report"];
+    assert_eq!((report["samples"].as_u64(), report["against"].as_u64()), (Some(4), Some(3)));
+    assert!(report["sets"]["KID-EffLite0"]["value"].as_f64().is_some_and(f64::is_finite), "{report}");
+    let nearest = &report["repetition"]["nearest"][3];
+    assert_eq!((nearest["index"].as_u64(), nearest["distance"].as_f64()), (Some(1), Some(0.0)), "{report}");
+    assert!(report["repetition"]["share_near"].as_f64().is_some_and(|share| share >= 0.25), "{report}");
+    assert!(out.join("nearest.png").is_file() && out.join("report.json").is_file());
+
+    let mut command = tessera();
+    let said = refused(command.arg("eval").arg(&samples).arg("--learnt").arg(&learnt));
+    assert!(said.contains("--against"), "{said}");
+    picture(&samples, "other.png", 30, 20);
+    let mut command = tessera();
+    let said = refused(command.arg("eval").arg(&samples).arg("--against").arg(&unseen));
+    assert!(said.contains("squares of one size"), "{said}");
 }

@@ -43,6 +43,11 @@ fn generate_token_shuffle() {
 }
 
 #[test]
+fn generate_xar() {
+    run("generate_xar", &[], &[]);
+}
+
+#[test]
 fn complete_image() {
     run("complete_image", &[&photo(), "24"], &["completed-0.png", "completed-3.png"]);
 }

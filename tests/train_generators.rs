@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 
 use common::{picture, printed, refused, tessera, tiny_model};
 use serde_json::{Value, json};
-use tessera::tokenizers::ModelConfig;
+use tessera::Codec;
+use tessera::generators::Content;
+use tessera::tokenizers::autoencoder_kl::AutoencoderKlConfig;
+use tessera::tokenizers::mar_kl::MarKlConfig;
+use tessera::tokenizers::{ModelConfig, TokenLayout};
 
 const SIDE: usize = 16;
 
@@ -36,9 +40,7 @@ impl Bench {
 
     /// A tokenizer of this configuration with random weights.
     fn tokenizer(&self, name: &str, document: &Value) -> PathBuf {
-        let folder = self.at(name);
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("config.json"), document.to_string()).unwrap();
+        let folder = self.document(name, document);
         ModelConfig::from_value(document).unwrap().write_random(1, &folder.join("model.safetensors")).unwrap();
         folder
     }
@@ -59,6 +61,28 @@ impl Bench {
         command.arg("--architecture").arg(&config).arg("--out").arg(self.at(name));
         command.arg("--tokenizer").arg(tokenizer);
         command
+    }
+
+    /// A configuration without weights.
+    fn document(&self, name: &str, document: &Value) -> PathBuf {
+        let folder = self.at(name);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("config.json"), document.to_string()).unwrap();
+        folder
+    }
+
+    /// Trains a generator for two steps, and lets it make three pictures.
+    fn train_and_generate(&self, run: &str, tokenizer: &Path, architecture: &Value) {
+        let report = printed(self.train(run, tokenizer, architecture).arg("--json"));
+        let report: Value = serde_json::from_str(&report).unwrap();
+        assert!(report["validation"]["loss"].as_f64().is_some_and(f64::is_finite), "{run}: {report}");
+        let (grid, parts) = (self.at(&format!("{run}.png")), self.at(&format!("{run}-parts")));
+        let mut generate = tessera();
+        generate.args(["generate", "--count", "3", "--style", "noto", "--prompt", "blue square", "--quiet", "--model"]);
+        generate.arg(self.at(run)).arg("--tokenizer").arg(tokenizer).arg("-o").arg(&grid).arg("--parts").arg(&parts);
+        printed(&mut generate);
+        let codes = ["tokens.tsr", "latents.safetensors"].map(|name| parts.join(name).is_file());
+        assert!(grid.is_file() && codes[0] != codes[1] && codes[1] == run.ends_with("xar"), "{run}: {codes:?}");
     }
 }
 
@@ -86,6 +110,25 @@ fn token_shuffle(codes: usize, layout: Value, _positions: usize) -> Value {
     config
 }
 
+fn xar(channels: usize, layout: Value) -> Value {
+    let mut config = json!({
+        "model_type": "xar", "vae_embed_dim": channels, "encoder_embed_dim": 16, "encoder_depth": 1, "encoder_num_heads": 2,
+        "decoder_embed_dim": 16, "decoder_depth": 1, "decoder_num_heads": 2, "num_steps": 2, "class_num": 1, "entity": "patch",
+        "most_words": 4, "cfg": 1.5,
+    });
+    let (kind, sides) = layout.as_object().and_then(|layout| layout.iter().next()).unwrap();
+    config[kind] = sides.clone();
+    config
+}
+
+/// Rows and columns, or the length of a line, as architectures write it.
+fn layout_of(layout: &TokenLayout) -> Value {
+    match layout {
+        TokenLayout::Grid { height, width } => json!({"grid": [height, width]}),
+        _ => json!({"ordered": layout.positions()}),
+    }
+}
+
 #[test]
 fn every_generator_learns_from_every_tokenizer() {
     let bench = Bench::new();
@@ -101,38 +144,48 @@ fn every_generator_learns_from_every_tokenizer() {
     for (name, tokenizer) in &tokenizers {
         let opened = tessera::from_pretrained(&tokenizer.to_string_lossy(), &burn::tensor::Device::flex()).unwrap();
         let info = opened.info();
-        let (codes, positions) = (info.vocab[0] as usize, info.layout.positions());
-        let layout = match &info.layout {
-            tessera::tokenizers::TokenLayout::Grid { height, width } => json!({"grid": [height, width]}),
-            _ => json!({"ordered": positions}),
-        };
+        let codes = info.vocab[0] as usize;
+        let codec = Codec::Tokens(opened).with_latents().unwrap();
+        let Content::Latents { channels } = codec.content() else { panic!("{name} has no code vectors") };
+        let (layout, positions) = (layout_of(&codec.layout()), codec.layout().positions());
         for (kind, architecture) in [
             ("next-token", decoder(codes, layout.clone(), positions)),
             ("nar", nar(codes, layout.clone(), positions)),
             ("token-shuffle", token_shuffle(codes, layout.clone(), positions)),
+            ("xar", xar(channels, layout.clone())),
         ] {
             let run = format!("{name}-{kind}");
-            let report = printed(bench.train(&run, tokenizer, &architecture).arg("--json"));
-            let report: Value = serde_json::from_str(&report).unwrap();
-            assert!(report["validation"]["loss"].as_f64().is_some_and(f64::is_finite), "{run}: {report}");
-            let grid = bench.at(&format!("{run}.png"));
-            let mut generate = tessera();
-            generate.args([
-                "generate",
-                "--count",
-                "3",
-                "--style",
-                "noto",
-                "--prompt",
-                "blue square",
-                "--quiet",
-                "--model",
-            ]);
-            generate.arg(bench.at(&run)).arg("--tokenizer").arg(tokenizer).arg("-o").arg(&grid);
-            generate.arg("--parts").arg(bench.at(&format!("{run}-parts")));
-            printed(&mut generate);
-            assert!(grid.is_file() && bench.at(&format!("{run}-parts/tokens.tsr")).is_file(), "{run}");
+            bench.train_and_generate(&run, tokenizer, &architecture);
         }
+    }
+
+    // Autoencoders of latents.
+    let kl = AutoencoderKlConfig {
+        down_block_types: vec!["DownEncoderBlock2D".to_owned(); 3],
+        up_block_types: vec!["UpDecoderBlock2D".to_owned(); 3],
+        block_out_channels: vec![8; 3],
+        norm_num_groups: 4,
+        sample_size: Some(SIDE),
+        ..AutoencoderKlConfig::default()
+    };
+    let mar = MarKlConfig {
+        embed_dim: 3,
+        ch: 32,
+        ch_mult: vec![1, 1],
+        num_res_blocks: 1,
+        resolution: SIDE,
+        ..Default::default()
+    };
+    let dct = json!({"_class_name": "PatchDct", "patch": 4, "luma": 3, "chroma": 1, "sample_size": SIDE, "scaling_factor": 0.5});
+    for (name, autoencoder, channels, cells) in [
+        ("autoencoder-kl", bench.tokenizer("autoencoder-kl", &kl.to_value()), 4, 4),
+        ("mar-kl", bench.tokenizer("mar-kl", &mar.to_value()), 3, 8),
+        ("patch-dct", bench.document("patch-dct", &dct), 5, 4),
+    ] {
+        let layout = json!({"grid": [cells, cells]});
+        bench.train_and_generate(&format!("{name}-xar"), &autoencoder, &xar(channels, layout.clone()));
+        let said = refused(&mut bench.train(&format!("{name}-wrong"), &autoencoder, &decoder(16, layout, cells * cells)));
+        assert!(said.contains("do not belong together") && said.contains("Latents"), "{name}: {said}");
     }
 
     // What does not belong together says so.
@@ -166,7 +219,7 @@ fn flextok(bench: &Bench) -> PathBuf {
     for trunk in [&mut config.encoder, &mut config.decoder] {
         (trunk.dim, trunk.depth, trunk.max_sizes) = (64, 1, [1, 1]);
     }
-    let dct = tessera::tokenizers::patch_dct::PatchDctConfig { patch: 8, luma: 12, chroma: 2 };
+    let dct = tessera::tokenizers::patch_dct::PatchDctConfig::new(8, 12, 2);
     config.vae.architecture = tessera::tokenizers::flextok::LatentConfig::PatchDct(dct);
     (config.registers, config.levels) = (6, vec![4, 3, 2]);
     config.sampling.steps = 2;

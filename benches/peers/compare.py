@@ -4,9 +4,11 @@
     python benches/peers/compare.py target/release/deps/one_d_piece-* [--rounds 5] [--size s]
     cargo bench --no-default-features --bench flextok --no-run
     python benches/peers/compare.py --peer flextok target/release/deps/flextok-* [--rounds 3] [--tokens 256] [--steps 20]
+    cargo bench --no-default-features --bench decoder --no-run
+    python benches/peers/compare.py --peer decoder target/release/deps/decoder-* [--kind nar] [--batch 4]
 
 Each round starts both programs anew, so that first runs are cold. Prints medians over the rounds and their ratios. Of
-FlexTok both sides open the same checkpoint; of One-D-Piece PyTorch draws its weights.
+FlexTok both sides open the same checkpoint; of One-D-Piece PyTorch draws its weights; of generators both sides do.
 """
 
 import argparse
@@ -26,7 +28,13 @@ LINES = {
     "VAE decode, warm, s": ["vae_decode_warm_s"],
     "start and encode, s": ["build_s", "encode_cold_s"],
     "first decode, s": ["decode_cold_s"],
+    "generate, warm, s": ["generate_warm_s"],
+    "start and generate, s": ["build_s", "generate_cold_s"],
+    "tokens/s, warm": ["tokens_per_s"],
+    "forward passes": ["passes"],
 }
+# What each peer is told, beside how often it runs.
+OPTIONS = {"one_d_piece": ["tokens"], "flextok": ["tokens", "steps"], "decoder": ["kind", "batch"]}
 
 
 def run(*command):
@@ -36,25 +44,30 @@ def run(*command):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("program")
-    parser.add_argument("--peer", choices=["one_d_piece", "flextok"], default="one_d_piece")
+    parser.add_argument("--peer", choices=OPTIONS, default="one_d_piece")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", choices=SIZES, default="s", help="of One-D-Piece")
     parser.add_argument("--steps", help="of FlexTok")
     parser.add_argument("--tokens")
+    parser.add_argument("--kind", help="of generators: next-token or nar")
+    parser.add_argument("--batch", help="of generators")
     parser.add_argument("--repeat", help="warm runs in each round")
     options = parser.parse_args()
-    is_flextok = options.peer == "flextok"
-    names = ["tokens", "repeat"] + ["steps"] * is_flextok
+    names = OPTIONS[options.peer] + ["repeat"]
     both = [word for name in names if getattr(options, name) for word in (f"--{name}", getattr(options, name))]
     peer = [sys.executable, str(pathlib.Path(__file__).with_name(f"{options.peer}.py"))]
-    size = [] if is_flextok else ["--size", options.size]
+    sizes = {"one_d_piece": (["--size", options.size], ["--size", SIZES[options.size]])}
     ours, theirs = [], []
     with tempfile.TemporaryDirectory() as folder:
-        model = ["--model", folder]
-        subprocess.run([options.program, *size, "--save", folder], check=True)
+        here, there = sizes.get(options.peer, ([], []))
+        if options.peer != "decoder":
+            subprocess.run([options.program, *here, "--save", folder], check=True)
+            here = [*here, "--model", folder]
+        if options.peer == "flextok":
+            there = ["--model", folder]
         for _ in range(options.rounds):
-            ours.append(run(options.program, *size, *model, *both))
-            theirs.append(run(*peer, *(model if is_flextok else ["--size", SIZES[options.size]]), *both))
+            ours.append(run(options.program, *here, *both))
+            theirs.append(run(*peer, *there, *both))
     print(f"{'':24}{'tessera':>10}{'PyTorch':>10}{'ratio':>8}")
 
     def line(name, value):

@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 use tessera_tokenizers::{Fingerprint, Latents, TokenLayout, Tokens};
 
 use crate::words::Words;
+use crate::xar::Solver;
 use crate::{GuidanceSchedule, Sampling};
 
 /// What to generate.
@@ -64,6 +65,8 @@ pub struct GenerateOptions {
     pub guidance_schedule: Option<GuidanceSchedule>,
     /// Steps after which guidance is switched off.
     pub guidance_interval: Option<usize>,
+    /// How a flow is solved.
+    pub solver: Option<Solver>,
     /// How ids are drawn from logits.
     pub sampling: Sampling,
     /// Tokens of each sample, for models of ordered tokens that end after any number of them; all where absent.

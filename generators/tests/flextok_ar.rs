@@ -97,7 +97,7 @@ fn a_flextok_decodes_what_was_generated() {
     for trunk in [&mut config.encoder, &mut config.decoder] {
         (trunk.dim, trunk.depth, trunk.max_sizes) = (64, 1, [1, 1]);
     }
-    let dct = PatchDctConfig { patch: 8, luma: 12, chroma: 2 };
+    let dct = PatchDctConfig::new(8, 12, 2);
     config.vae.architecture = LatentConfig::PatchDct(dct);
     (config.registers, config.levels) = (TOKENS, vec![4, 3, 2]);
     let tokenizer = ModelConfig::FlexTok(config).random(0, &Device::flex()).unwrap();

@@ -15,6 +15,7 @@ use tessera::tokenizers::{Tokenizer, TokenizerInfo};
 
 use super::common::{Common, PictureOptions};
 use super::counts::counts;
+use super::eval_samples::SampleArguments;
 use super::flow::FlowArguments;
 use super::inputs::{pictures, read_picture};
 use super::judges::JudgeOptions;
@@ -25,18 +26,19 @@ use super::output::{Done, bytes, table};
 /// resolution, else resized to the model's square. Codecs get the same pictures.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  tessera eval photos/ --tile --baselines jpeg:1-20,webp:0-5 -o report/\n  \
-                        tessera eval photos/ --tokens 16,64 --min-psnr 22\n\n\
+                        tessera eval photos/ --tokens 16,64 --min-psnr 22\n  \
+                        tessera eval samples/ --against unseen/ --learnt train/ -o report/\n\n\
                         Bits per pixel are tokens x log2(vocabulary) / pixels, for JPEG and WebP those of the whole file.")]
 pub struct Arguments {
     /// Pictures, or folders of pictures.
     #[arg(required = true, value_name = "DATA")]
-    data: Vec<PathBuf>,
+    pub(super) data: Vec<PathBuf>,
     /// Token counts for each tile; by default powers of two up to all tokens.
     #[arg(long, value_delimiter = ',', value_name = "COUNT,...")]
     tokens: Vec<usize>,
     /// Evaluate the first so many pictures that can be read.
     #[arg(long, value_name = "PICTURES", value_parser = at_least_one)]
-    limit: Option<usize>,
+    pub(super) limit: Option<usize>,
     /// Squares that go through the model at once.
     #[arg(long, value_name = "SQUARES", value_parser = at_least_one)]
     batch: Option<usize>,
@@ -46,7 +48,7 @@ pub struct Arguments {
     baselines: Option<String>,
     /// Folder for report.json (every picture, settings, model) and rate-distortion.svg.
     #[arg(long, short)]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// Stop at a picture that cannot be read, instead of counting, naming and passing over it.
     #[arg(long)]
     strict: bool,
@@ -54,9 +56,11 @@ pub struct Arguments {
     #[arg(long, value_name = "DB")]
     min_psnr: Option<f64>,
     #[command(flatten)]
-    judges: JudgeOptions,
+    pub(super) samples: SampleArguments,
     #[command(flatten)]
-    picture: PictureOptions,
+    pub(super) judges: JudgeOptions,
+    #[command(flatten)]
+    pub(super) picture: PictureOptions,
     #[command(flatten)]
     flow: FlowArguments,
 }
@@ -69,6 +73,9 @@ struct Skipped {
 }
 
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
+    if arguments.samples.are_given() {
+        return super::eval_samples::run(arguments, common);
+    }
     let inputs = pictures(&arguments.data)?;
     for path in &inputs {
         ensure!(path == Path::new("-") || path.exists(), "{}: expected a picture, found nothing there", path.display());
@@ -225,7 +232,7 @@ fn quiet(report: &Report) -> String {
 }
 
 /// Makes the folder, so that an hour of work does not end at a wrong path.
-fn prepare(folder: &Path) -> Result<()> {
+pub(super) fn prepare(folder: &Path) -> Result<()> {
     if !folder.exists() {
         std::fs::create_dir(folder).with_context(|| format!("{}: the folder could not be made", folder.display()))?;
     }
@@ -234,17 +241,22 @@ fn prepare(folder: &Path) -> Result<()> {
 }
 
 fn save(folder: &Path, json: &serde_json::Value, report: &Report) -> Result<String> {
-    let write = |name: &str, text: &str| {
-        let path = folder.join(name);
-        write_atomically(&path, |file| std::io::Write::write_all(file, text.as_bytes()))?;
-        Ok::<_, anyhow::Error>(format!("wrote {}\n", path.display()))
-    };
-    let mut text = write("report.json", &format!("{json:#}\n"))?;
+    let mut text = write_report(folder, json)?;
     // Equal pictures alone have no finite PSNR, and no chart.
     if let Ok(svg) = rate_distortion_svg(report) {
-        text += &write("rate-distortion.svg", &svg)?;
+        text += &write(&folder.join("rate-distortion.svg"), &svg)?;
     }
     Ok(text)
+}
+
+/// Writes `report.json`, and says so.
+pub(super) fn write_report(folder: &Path, json: &serde_json::Value) -> Result<String> {
+    write(&folder.join("report.json"), &format!("{json:#}\n"))
+}
+
+fn write(path: &Path, text: &str) -> Result<String> {
+    write_atomically(path, |file| std::io::Write::write_all(file, text.as_bytes()))?;
+    Ok(format!("wrote {}\n", path.display()))
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -8,7 +8,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use serde_json::json;
 use tessera::datasets::{Picture, Sheet, save_png};
+use tessera::generators::xar::Solver;
 use tessera::generators::{Condition, GenerateOptions, Generated, Generator, GuidanceSchedule, Step};
+use tessera::layers::checkpoint::{NamedTensor, Precision, write_safetensors};
 use tessera::tokenizers::{TokenFile, save_tokens};
 use tessera::{Codec, DecodeOptions, Region, given_part};
 
@@ -40,7 +42,7 @@ pub struct Arguments {
     /// The tokenizer that decodes; where absent, one that ships with tessera and that the generator learnt from.
     #[arg(long, value_name = "MODEL")]
     tokenizer: Option<String>,
-    /// Folder for each sample as a PNG picture of its own, and for the tokens (tokens.tsr).
+    /// Folder for each sample as a PNG picture of its own, and for the tokens (tokens.tsr) or latents (latents.safetensors).
     #[arg(long, value_name = "FOLDER")]
     parts: Option<PathBuf>,
     /// Folder for pictures of the samples while they grow.
@@ -86,6 +88,9 @@ pub struct SamplingArguments {
     /// Steps: of a masked generator in all, of a flow in each entity.
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
+    /// How a flow is solved: sde (with noise at every step) or ode.
+    #[arg(long, value_name = "SOLVER", value_parser = parse_solver)]
+    solver: Option<Solver>,
     /// Tokens of each sample, where any prefix decodes.
     #[arg(long, value_name = "N")]
     tokens: Option<usize>,
@@ -96,6 +101,7 @@ impl SamplingArguments {
         let mut options = GenerateOptions::default();
         options.seed = common.seed.unwrap_or(0);
         options.steps = self.steps;
+        options.solver = self.solver;
         options.guidance_scale = self.guidance;
         options.guidance_schedule = self.guidance_schedule;
         options.guidance_interval = self.guidance_interval;
@@ -121,7 +127,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         None => tessera::default_generator(&device)?,
     };
     let codec = match &arguments.tokenizer {
-        Some(spec) => Codec::open(Some(spec), &device)?,
+        Some(spec) => Codec::open(Some(spec), &device)?.for_generator(generator.info())?,
         None => Codec::of_generator(generator.info(), spec, &device)?,
     };
     codec.check(generator.info())?;
@@ -290,10 +296,22 @@ fn write_parts(folder: &Path, pictures: &[Picture], generated: Generated) -> Res
         save_png(&path, picture)?;
         written.push(path);
     }
-    if let Some(tokens) = generated.into_tokens() {
-        let path = folder.join("tokens.tsr");
-        save_tokens(&path, &TokenFile::new(tokens))?;
-        written.push(path);
+    match generated {
+        Generated::Tokens(tokens) => {
+            let path = folder.join("tokens.tsr");
+            save_tokens(&path, &TokenFile::new(tokens))?;
+            written.push(path);
+        }
+        Generated::Latents(latents) => {
+            let path = folder.join("latents.safetensors");
+            let shape = latents.vectors.dims().to_vec();
+            let values = latents.vectors.into_data().iter().collect();
+            let tensor = NamedTensor { name: "latents".to_owned(), shape, values };
+            let layout = [("layout".to_owned(), latents.layout.to_string())];
+            write_safetensors(&path, &[tensor], Precision::F32, layout.into())?;
+            written.push(path);
+        }
+        _ => {}
     }
     Ok(written)
 }
@@ -304,6 +322,14 @@ fn parse_schedule(text: &str) -> Result<GuidanceSchedule, String> {
         "linear" => Ok(GuidanceSchedule::Linear),
         "half-linear" => Ok(GuidanceSchedule::HalfLinear),
         _ => Err(format!("expected constant, linear or half-linear, found \"{text}\"")),
+    }
+}
+
+fn parse_solver(text: &str) -> Result<Solver, String> {
+    match text {
+        "sde" => Ok(Solver::Sde),
+        "ode" => Ok(Solver::Ode),
+        _ => Err(format!("expected sde or ode, found \"{text}\"")),
     }
 }
 

@@ -6,6 +6,7 @@ mod decode;
 mod devices;
 mod encode;
 mod eval;
+mod eval_samples;
 mod flow;
 mod generate;
 mod inputs;
@@ -49,7 +50,7 @@ enum Command {
     /// One picture of the original and its reconstructions at several token counts.
     Reconstruct(reconstruct::Arguments),
     /// Quality, rate and codebook usage over a set of pictures, beside JPEG and WebP.
-    Eval(eval::Arguments),
+    Eval(Box<eval::Arguments>),
     /// New pictures, from a class, a style, a caption or a part of a picture.
     Generate(Box<generate::Arguments>),
     /// Trains a tokenizer or a generator.

@@ -79,6 +79,11 @@ impl FeatureSet {
         self.width
     }
 
+    /// The features of each picture.
+    pub(super) fn features(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.width.max(1))
+    }
+
     /// Every picture, a column each.
     fn columns(&self) -> DMatrix<f64> {
         DMatrix::from_iterator(self.width, self.len(), self.values.iter().map(|&value| f64::from(value)))

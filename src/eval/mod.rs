@@ -16,6 +16,8 @@
 //! | effd, LPIPS | distances that networks measure; effd's is built in | [`PerceptualMetric`] |
 //! | KID-EffLite0, KID, FID | distances of the set of decoded pictures from the set of originals | [`FeatureNet`] |
 //!
+//! [`compare_samples`] does the last for a generator's samples, and looks for training pictures among them.
+//!
 //! Pictures are compared as the model sees them: the resized square, or the whole picture where it is tiled. Codecs get
 //! the same pictures.
 
@@ -25,11 +27,13 @@ mod distribution;
 mod evaluate;
 mod feature_net;
 mod ms_ssim;
+mod nearest;
 mod perceptual;
 mod planes;
 mod psnr;
 mod rate;
 mod report;
+mod samples;
 mod sets;
 mod ssim;
 mod usage;
@@ -42,10 +46,12 @@ pub use distribution::{
 pub use evaluate::{Evaluation, EvaluationOptions, Judges};
 pub use feature_net::FeatureNet;
 pub use ms_ssim::{LEAST_MS_SSIM_SIDE, ms_ssim, similarities};
+pub use nearest::{Nearest, nearest};
 pub use perceptual::{EffdMetric, LpipsMetric, PerceptualMetric};
 pub use psnr::{mean_squared_error, psnr_of};
 pub use rate::token_bits;
 pub use report::{Figures, FramingFacts, Mean, Method, ModelFacts, Point, Quality, Report};
+pub use samples::{Repetition, SampleReport, compare_samples};
 pub use sets::{SetDistance, SetDistances};
 pub use ssim::ssim;
 pub(crate) use usage::perplexity;

@@ -37,6 +37,11 @@ impl Features {
         Self(nets.iter().map(FeatureNet::empty_set).collect())
     }
 
+    /// Those of the first network.
+    pub(super) fn first(&self) -> Option<&FeatureSet> {
+        self.0.first()
+    }
+
     pub(super) fn add(&mut self, nets: &[FeatureNet], pictures: &[Picture], device: &Device) -> Result<(), Error> {
         for (net, set) in nets.iter().zip(&mut self.0) {
             if matches!(net, FeatureNet::EfficientNetLite0(_)) && set.len() >= MOST {

@@ -62,6 +62,15 @@ pub struct GeneratorLosses {
     pub others: Vec<(&'static str, f64, Tensor<1>)>,
 }
 
+/// What a generator learns of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CodesOf {
+    /// Ids.
+    Ids,
+    /// Latents: those of an autoencoder, or code vectors of a tokenizer.
+    Latents,
+}
+
 /// The codes that a training learns from and is judged by.
 pub struct TrainingCodes {
     /// What encodes and decodes.
@@ -80,12 +89,17 @@ impl TrainingCodes {
     /// [`TrainError`] if pictures or the tokenizer cannot be read.
     pub fn open(
         config: &TrainConfig,
+        of: CodesOf,
         out: &Path,
         device: &Device,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, TrainError> {
         let section = &config.generator;
         let encoder = Codec::open(section.tokenizer.as_deref(), device)?;
+        let encoder = match of {
+            CodesOf::Ids => encoder,
+            CodesOf::Latents => encoder.with_latents()?,
+        };
         let folder = section.cache.clone().unwrap_or_else(|| out.join("codes"));
         let mut encode = |config: &TrainConfig, folder: &Path, views: usize| {
             let loader = open_loader(config, encoder.side())?;

@@ -46,21 +46,23 @@ mod trainer;
 mod training;
 mod validation;
 mod window;
+mod xar;
 
 pub use autoencoder_kl::AutoencoderKlObjective;
 pub use config::TrainConfig;
 pub use decoder::DecoderObjective;
 pub use error::TrainError;
 pub use flextok::{FlexTokObjective, FlexTokTraining};
-pub use generator::{GeneratorLosses, GeneratorObjective, OnCodes, TrainingCodes};
+pub use generator::{CodesOf, GeneratorLosses, GeneratorObjective, OnCodes, TrainingCodes};
 pub use llamagen_vq::LlamaGenVqObjective;
 pub use metrics::{Line, TrainLine, ValidationLine};
 pub use objective::{Losses, Objective};
 pub use one_d_piece::OneDPieceObjective;
 pub use sections::{
     CodebookConfig, DataConfig, GeneratorSection, LossConfig, ModelSection, OptimizerConfig, RunConfig, SavePrecision,
-    Stage, Start, ValidationConfig,
+    Stage, Start, ValidationConfig, parse_source,
 };
 pub use token_shuffle::TokenShuffleObjective;
 pub use trainer::{Event, Summary, train};
 pub use validation::token_counts;
+pub use xar::XarObjective;

@@ -347,8 +347,11 @@ impl Default for ValidationConfig {
     }
 }
 
-/// A path, or a table of settings as a configuration file would hold it.
-fn parse_source(text: &str) -> Result<DataSource, String> {
+/// Reads a data source from text: a path, or a table of settings in TOML as a configuration file would hold it.
+///
+/// # Errors
+/// What is wrong with the table, in words.
+pub fn parse_source(text: &str) -> Result<DataSource, String> {
     if !text.trim_start().starts_with('{') {
         return Ok(DataSource { path: PathBuf::from(text), ..DataSource::default() });
     }

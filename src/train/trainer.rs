@@ -17,7 +17,7 @@ use super::decoder::DecoderObjective;
 use super::ema::Ema;
 use super::feed::Feed as _;
 use super::flextok::FlexTokObjective;
-use super::generator::{GeneratorObjective, OnCodes, TrainingCodes};
+use super::generator::{CodesOf, GeneratorObjective, OnCodes, TrainingCodes};
 use super::llamagen_vq::LlamaGenVqObjective;
 use super::metrics::{Line, Metrics, TrainLine, ValidationLine};
 use super::objective::Objective;
@@ -30,6 +30,7 @@ use super::schedule::learning_rate;
 use super::token_shuffle::TokenShuffleObjective;
 use super::training::Training;
 use super::window::Window;
+use super::xar::XarObjective;
 use super::{TrainConfig, TrainError};
 
 mod saving;
@@ -101,7 +102,7 @@ pub fn train(
     let unknown = || TrainError::Invalid {
         key: "model.architecture",
         expected:
-            "a One-D-Piece, TiTok, FlexTok, LlamaGen VQ, AutoencoderKL, next-token generator, NAR or Token-Shuffle"
+            "a One-D-Piece, TiTok, FlexTok, LlamaGen VQ, AutoencoderKL, next-token generator, NAR, Token-Shuffle or xAR"
                 .to_owned(),
         found: "an architecture that tessera does not train".to_owned(),
     };
@@ -119,14 +120,20 @@ pub fn train(
             run.on_pictures(LlamaGenVqObjective::new(config, architecture, &trained)?, on_event)
         }
         Architecture::Generator(GeneratorConfig::Decoder(architecture)) => {
-            let codes = run.codes(on_event)?;
+            let codes = run.codes(CodesOf::Ids, on_event)?;
             let (objective, network) = DecoderObjective::new(config, architecture, &codes, &trained)?;
             let words = objective.words();
             run.on_codes((objective, network), codes, words, on_event)
         }
         Architecture::Generator(GeneratorConfig::TokenShuffle(architecture)) => {
-            let codes = run.codes(on_event)?;
+            let codes = run.codes(CodesOf::Ids, on_event)?;
             let (objective, network) = TokenShuffleObjective::new(config, architecture, &codes, &trained)?;
+            let words = objective.words();
+            run.on_codes((objective, network), codes, words, on_event)
+        }
+        Architecture::Generator(GeneratorConfig::Xar(architecture)) => {
+            let codes = run.codes(CodesOf::Latents, on_event)?;
+            let (objective, network) = XarObjective::new(config, architecture, &codes, &trained)?;
             let words = objective.words();
             run.on_codes((objective, network), codes, words, on_event)
         }
@@ -156,8 +163,8 @@ impl Run<'_> {
     }
 
     /// What a generator learns from.
-    fn codes(&self, on_event: OnEvent<'_>) -> Result<TrainingCodes, TrainError> {
-        TrainingCodes::open(self.config, self.out, self.device, &mut |done, of| {
+    fn codes(&self, of: CodesOf, on_event: OnEvent<'_>) -> Result<TrainingCodes, TrainError> {
+        TrainingCodes::open(self.config, of, self.out, self.device, &mut |done, of| {
             // Encoding is kept shard by shard; there is nothing to stop.
             let _ = on_event(Event::Encoded { done, of });
         })

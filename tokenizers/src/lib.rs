@@ -1,6 +1,7 @@
 //! Tokenizers: pictures to tokens and back.
 //!
-//! [`from_pretrained`] opens any of them as a [`Tokenizer`]; [`ModelConfig`] knows every architecture and every released
+//! [`from_pretrained`] opens any of them as a [`Tokenizer`], [`LatentCodec`] an autoencoder of continuous latents, [`Pretrained`]
+//! whichever it is; [`ModelConfig`] knows every architecture and every released
 //! configuration by name.
 //!
 //! | architecture | module | tokens |
@@ -11,6 +12,7 @@
 //! | LlamaGen VQ | [`llamagen_vq`] | grid, pictures of any multiple of its patch |
 //! | MAR's KL-16 | [`mar_kl`] | none: continuous latents, for xAR |
 //! | KL autoencoder | [`autoencoder_kl`] | none: continuous latents, which other tokenizers are built on |
+//! | patches' DCT | [`patch_dct`] | none: continuous latents of a fixed transform |
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -40,6 +42,7 @@ mod config;
 mod dct;
 pub mod flextok;
 pub mod grid;
+mod latent_codec;
 pub mod llamagen_vq;
 mod load_error;
 pub mod mar_kl;
@@ -56,6 +59,7 @@ mod tokens;
 
 pub use bitstream::{TokenFileError, read_tsr, write_tsr};
 pub use config::ConfigError;
+pub use latent_codec::{LatentCodec, LatentInfo, LatentNetwork, Pretrained};
 pub use load_error::LoadError;
 pub use model_config::ModelConfig;
 pub use pretrained::{config_of, from_files, from_pretrained};

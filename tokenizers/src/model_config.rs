@@ -160,13 +160,18 @@ impl ModelConfig {
             Self::LlamaGenVq(config) => llamagen_vq::load(config, weights, device).map(|(model, _)| boxed(model)),
             Self::MarKl(_) | Self::AutoencoderKl(_) => Err(no_tokens()),
         };
-        loaded.map_err(|error| match error {
+        loaded.map_err(|error| Self::naming_the_release(error, weights))
+    }
+
+    /// A mismatch of tensors, with the name of the release that they do belong to, if there is one.
+    pub(crate) fn naming_the_release(error: LoadError, weights: &Weights) -> LoadError {
+        match error {
             LoadError::Checkpoint(CheckpointError::Mismatch { path, differences, .. }) => {
                 let looks_like = Self::release_of(&weights.entries()).map(str::to_owned);
                 LoadError::Checkpoint(CheckpointError::Mismatch { path, differences, looks_like })
             }
             other => other,
-        })
+        }
     }
 
     /// A model with starting values drawn from `seed`: for training, tests and timings.
@@ -202,7 +207,7 @@ impl ModelConfig {
 
 fn no_tokens() -> LoadError {
     LoadError::Config(ConfigError::Unsupported(
-        "a KL autoencoder makes continuous latents and no tokens: open it with autoencoder_kl::from_pretrained or mar_kl::load, \
+        "a KL autoencoder makes continuous latents and no tokens: open it with LatentCodec::from_pretrained or autoencoder_kl::from_pretrained, \
          or a tokenizer that is built on it"
             .to_owned(),
     ))

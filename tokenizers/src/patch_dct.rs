@@ -15,7 +15,7 @@ use crate::{ConfigError, dct};
 const CLASS: &str = "PatchDct";
 
 /// Which coefficients are kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PatchDctConfig {
     /// Side of a patch in pixels.
@@ -24,9 +24,20 @@ pub struct PatchDctConfig {
     pub luma: usize,
     /// Coefficients of each of the two colour differences.
     pub chroma: usize,
+    /// What latents are multiplied by before a generator sees them; 1 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling_factor: Option<f64>,
+    /// Side of the pictures that generators learn, in pixels; 16 patches where absent. Pictures of any size go through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_size: Option<usize>,
 }
 
 impl PatchDctConfig {
+    /// Patches of `patch` pixels, of which `luma` coefficients of the brightness and `chroma` of each colour difference are kept.
+    pub fn new(patch: usize, luma: usize, chroma: usize) -> Self {
+        Self { patch, luma, chroma, scaling_factor: None, sample_size: None }
+    }
+
     /// Whether a document says that it describes this transform.
     pub fn recognises(document: &Value) -> bool {
         document.get("_class_name").and_then(Value::as_str) == Some(CLASS)
@@ -52,12 +63,27 @@ impl PatchDctConfig {
                 return Err(ConfigError::invalid(key, format!("a number from {least} to {most}"), value.to_string()));
             }
         }
+        if let Some(factor) = config.scaling_factor
+            && !(factor > 0.0 && factor.is_finite())
+        {
+            return Err(ConfigError::invalid("scaling_factor", "a number above 0", factor.to_string()));
+        }
+        if let Some(side) = config.sample_size
+            && !((1..=1 << 16).contains(&side) && side.is_multiple_of(config.patch))
+        {
+            let expected = format!("a multiple of the patch, {}", config.patch);
+            return Err(ConfigError::invalid("sample_size", expected, side.to_string()));
+        }
         Ok(config)
     }
 
     /// The configuration as [`PatchDctConfig::from_value`] reads it.
     pub fn to_value(&self) -> Value {
-        json!({ "_class_name": CLASS, "patch": self.patch, "luma": self.luma, "chroma": self.chroma })
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Value::Object(keys) = &mut value {
+            keys.insert("_class_name".to_owned(), json!(CLASS));
+        }
+        value
     }
 
     /// Channels of the latents.
@@ -113,7 +139,7 @@ mod tests {
 
     #[test]
     fn all_coefficients_give_the_picture_back() {
-        let whole = PatchDctConfig { patch: 4, luma: 16, chroma: 16 };
+        let whole = PatchDctConfig::new(4, 16, 16);
         let latents = whole.encode(picture());
         assert_eq!(latents.dims(), [2, 48, 2, 3]);
         assert!(largest(whole.decode(latents.clone()) - picture()) < 1e-5);
@@ -123,7 +149,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_kept_exactly() {
-        let few = PatchDctConfig { patch: 4, luma: 6, chroma: 2 };
+        let few = PatchDctConfig::new(4, 6, 2);
         let latents = few.encode(picture());
         assert!(largest(few.encode(few.decode(latents.clone())) - latents) < 1e-5);
         let flat = Tensor::<4>::ones([1, 3, 4, 4], &Device::flex()).mul_scalar(0.3);

@@ -11,7 +11,7 @@ pub const PRESETS: [&str; 1] = ["token-shuffle-2.7b-1024"];
 /// The paper gives width 3072, 20 blocks, windows of 2 and two MLP blocks on each side; heads, hidden widths, vocabularies and special
 /// ids are our choice.
 pub fn preset(name: &str) -> Option<TokenShuffleConfig> {
-    (name == PRESETS[0]).then(|| TokenShuffleConfig {
+    (name == PRESETS[0]).then_some(TokenShuffleConfig {
         text_vocab: 128_256,
         image_vocab: 16_384,
         dim: 3072,

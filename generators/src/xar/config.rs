@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tessera_tokenizers::{ConfigError, Fingerprint};
+use tessera_tokenizers::{ConfigError, Fingerprint, TokenLayout};
 
-use super::{Entities, EntityKind};
+use super::{Entities, EntityKind, Solver};
 use crate::Words;
 
 /// One number for both directions, or `[rows, columns]`.
@@ -75,6 +75,9 @@ pub struct XarConfig {
     /// Rows and columns of the latents; `img_size / vae_stride` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grid: Option<Sides>,
+    /// Key of ours, in place of `grid`: latents of a line, ordered by importance. Its entities are as those of a grid of one row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered: Option<usize>,
     /// `patch`, `cell`, `subsample`, `scale` or `image`.
     #[serde(default = "cell")]
     pub entity: String,
@@ -87,6 +90,9 @@ pub struct XarConfig {
     /// Sides of the scales; halves of the grid down to 1 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scales: Option<Vec<Sides>>,
+    /// Key of ours: `sde` (Euler-Maruyama, the release's) or `ode` (Euler).
+    #[serde(default)]
+    pub solver: Solver,
     /// Key of ours: words that captions are made of, in place of classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<Words>,
@@ -187,6 +193,9 @@ impl XarConfig {
         {
             return Err(ConfigError::invalid("tokenizer", "64 hexadecimal digits", tokenizer.clone()));
         }
+        if self.ordered.is_some() && self.grid.is_some() {
+            return Err(ConfigError::invalid("ordered", "no grid beside it", "both"));
+        }
         self.entities().map(drop)
     }
 
@@ -195,8 +204,21 @@ impl XarConfig {
         (self.encoder_embed_dim as f64 * self.mlp_ratio * 2.0 / 3.0) as usize
     }
 
-    /// Rows and columns of the latents.
+    /// Arrangement of the latents.
+    pub fn layout(&self) -> TokenLayout {
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let [height, width] = self.grid().map(count);
+        match self.ordered {
+            Some(_) => TokenLayout::Ordered { len: width },
+            None => TokenLayout::Grid { height, width },
+        }
+    }
+
+    /// Rows and columns of the latents; a line is one row.
     pub fn grid(&self) -> [usize; 2] {
+        if let Some(length) = self.ordered {
+            return [1, length];
+        }
         let side = self.img_size / self.vae_stride.max(1);
         self.grid.map_or([side, side], Sides::both)
     }
@@ -210,10 +232,14 @@ impl XarConfig {
         let kind = match self.entity.as_str() {
             "patch" => EntityKind::Patch,
             "image" => EntityKind::Image,
-            "cell" => {
-                let side = self.clusters.isqrt().max(1);
-                EntityKind::Cell(self.cell.map_or([height / side, width / side], Sides::both))
-            }
+            "cell" => EntityKind::Cell(match (self.cell, self.ordered) {
+                (Some(sides), _) => sides.both(),
+                (None, Some(length)) => [1, length / self.clusters.max(1)],
+                (None, None) => {
+                    let side = self.clusters.isqrt().max(1);
+                    [height / side, width / side]
+                }
+            }),
             "subsample" => match self.subsample_distance {
                 Some(distance) => EntityKind::Subsample(distance.both()),
                 None => {

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use burn::tensor::{Device, Tensor};
 use tessera_layers::checkpoint::Weights;
 use tessera_layers::{ParamSource, ParamSpec, Params, load_strict};
-use tessera_tokenizers::{Fingerprint, Latents, LoadError, TokenLayout};
+use tessera_tokenizers::{Fingerprint, Latents, LoadError};
 
-use super::sampling::{Listener, SeededNoise, Solver, XarPlan, sample};
+use super::sampling::{Listener, SeededNoise, XarPlan, sample};
 use super::{XarConfig, XarNetwork, XarPrompt};
 use crate::{
     Condition, Content, GenerateOptions, Generated, Generator, GeneratorError, GeneratorInfo, Given, GuidanceSchedule,
@@ -67,13 +67,12 @@ impl Xar {
     /// [`LoadError`] if the configuration does not fit together.
     pub fn new(network: XarNetwork, config: &XarConfig) -> Result<Self, LoadError> {
         config.check()?;
-        let [height, width] = config.grid().map(|side| u32::try_from(side).unwrap_or(u32::MAX));
         let content = Content::Latents { channels: config.vae_embed_dim };
         let info = GeneratorInfo {
             classes: config.words.is_none().then_some(config.class_num),
             words: config.words.clone(),
             tokenizer: config.tokenizer.as_deref().and_then(Fingerprint::from_hex),
-            ..GeneratorInfo::new("xar", TokenLayout::Grid { height, width }, content)
+            ..GeneratorInfo::new("xar", config.layout(), content)
         };
         Ok(Self { network, config: config.clone(), info })
     }
@@ -193,7 +192,7 @@ impl Generator for Xar {
             steps,
             scale,
             schedule: options.guidance_schedule.unwrap_or(GuidanceSchedule::Linear),
-            solver: Solver::Sde,
+            solver: options.solver.unwrap_or(self.config.solver),
         };
         let (rows, device) = (prompts.len(), self.network.device());
         let given = options.given.as_ref().map(|given| self.given(given, rows)).transpose()?;

@@ -1,6 +1,6 @@
 //! Released sizes.
 
-use super::XarConfig;
+use super::{Solver, XarConfig};
 
 /// Names that [`preset`] knows.
 pub const PRESETS: [&str; 3] = ["xar-b", "xar-l", "xar-h"];
@@ -32,10 +32,12 @@ pub fn preset(name: &str) -> Option<XarConfig> {
         num_steps,
         cfg,
         grid: None,
+        ordered: None,
         entity: "cell".to_owned(),
         cell: None,
         subsample_distance: None,
         scales: None,
+        solver: Solver::Sde,
         words: None,
         most_words: 16,
         tokenizer: None,

@@ -6,13 +6,15 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
+use serde::{Deserialize, Serialize};
 
 use super::network::thousandths;
 use super::{XarNetwork, XarPrompt};
 use crate::{GeneratorError, GuidanceSchedule};
 
 /// How an entity is solved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Solver {
     /// Euler-Maruyama, the release's default: noise is added at every step but the last.
     #[default]

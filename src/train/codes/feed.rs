@@ -62,7 +62,8 @@ impl CodeFeed {
             let caption = cache.captions().get(place).and_then(Option::as_deref);
             known(words, caption.unwrap_or_default()).into_iter().map(|(id, _)| id).take(most_words).collect()
         });
-        batch(cache, places, captions.collect(), device)
+        let labels = places.iter().map(|&place| cache.labels().get(place).copied().flatten());
+        batch(cache, places, captions.zip(labels), device)
     }
 
     /// The item at `position` of the run.
@@ -80,19 +81,22 @@ impl CodeFeed {
         self.order.get(at).copied().unwrap_or(0)
     }
 
-    /// The words of item `place` that chance leaves at `position`.
-    fn caption(&self, place: usize, position: u64) -> Vec<u32> {
+    /// What chance leaves at `position` of the condition of item `place`: words of its caption, and its class.
+    fn condition(&self, place: usize, position: u64) -> (Vec<u32>, Option<u32>) {
         let caption = self.cache.captions().get(place).and_then(Option::as_deref).unwrap_or_default();
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(position.wrapping_mul(2).wrapping_add(1));
         // Drawn whether used or not, so that one share does not change what another one draws.
         let (all, plain) = (rng.random::<f64>() < self.dropping.all, rng.random::<f64>() < self.dropping.part);
+        if all {
+            return (Vec::new(), None);
+        }
         let kept = known(self.words.as_ref(), caption).into_iter().filter(|(_, is_tag)| match is_tag {
             true => rng.random::<f64>() >= self.dropping.part,
             false => !plain,
         });
-        let kept: Vec<u32> = kept.map(|(id, _)| id).take(self.most_words).collect();
-        if all { Vec::new() } else { kept }
+        let kept = kept.map(|(id, _)| id).take(self.most_words).collect();
+        (kept, self.cache.labels().get(place).copied().flatten())
     }
 }
 
@@ -102,9 +106,14 @@ fn known(words: Option<&Words>, caption: &str) -> Vec<(u32, bool)> {
     Words::split(caption).filter_map(|word| Some((words.id(&word)?, word.contains('=')))).collect()
 }
 
-fn batch(cache: &CodeCache, places: &[usize], captions: Vec<Vec<u32>>, device: &Device) -> CodeBatch {
+fn batch(
+    cache: &CodeCache,
+    places: &[usize],
+    conditions: impl Iterator<Item = (Vec<u32>, Option<u32>)>,
+    device: &Device,
+) -> CodeBatch {
     let codes = cache.values().gather(places, cache.layout().positions(), device);
-    let labels = places.iter().map(|&place| cache.labels().get(place).copied().flatten()).collect();
+    let (captions, labels) = conditions.unzip();
     CodeBatch { codes, captions, labels }
 }
 
@@ -121,8 +130,8 @@ impl Feed for CodeFeed {
         self.next += 1;
         let positions: Vec<u64> = (first..first + self.batch_size as u64).collect();
         let places: Vec<usize> = positions.iter().map(|&position| self.place(position)).collect();
-        let captions = places.iter().zip(&positions).map(|(&place, &position)| self.caption(place, position));
-        Ok(batch(&self.cache, &places, captions.collect(), &self.device))
+        let conditions = places.iter().zip(&positions).map(|(&place, &position)| self.condition(place, position));
+        Ok(batch(&self.cache, &places, conditions, &self.device))
     }
 
     fn batch_size(&self) -> usize {

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
-use tessera_layers::checkpoint::{CheckpointError, Weights, load_strict_renamed, locate, read_config, save_module};
-use tessera_layers::{ParamSource, ParamSpec, Params};
+use burn::tensor::{Device, Tensor};
+use tessera_layers::checkpoint::{
+    CheckpointError, Weights, canonical_json, load_strict_renamed, locate, read_config, save_module,
+};
+use tessera_layers::{ParamSource, ParamSpec, Params, Trace};
 
-use super::{AutoencoderKl, AutoencoderKlConfig};
-use crate::{ConfigError, LoadError};
+use super::{AutoencoderKl, AutoencoderKlConfig, PRESETS, Posterior};
+use crate::latent_codec::{LatentCodec, LatentInfo, LatentNetwork};
+use crate::{ConfigError, Fingerprint, LoadError};
 
 /// The tensors of a checkpoint, by released name and shape; allocates no weights.
 ///
@@ -53,6 +56,33 @@ pub fn load(
     let make = |params: &Params| AutoencoderKl::new(params, config);
     let (network, specs, _) = load_strict_renamed(weights, &[], current_name, device, make)?;
     Ok((network, specs))
+}
+
+/// The network as a codec of latents.
+pub(crate) fn open(config: &AutoencoderKlConfig, weights: &Weights, device: &Device) -> Result<LatentCodec, LoadError> {
+    config.check()?;
+    let make = |params: &Params| AutoencoderKl::new(params, config);
+    let (network, _, hash) = load_strict_renamed(weights, &[], current_name, device, make)?;
+    let info = LatentInfo {
+        architecture: "autoencoder-kl",
+        preset: PRESETS.into_iter().find(|name| AutoencoderKlConfig::preset(name).as_ref() == Some(config)),
+        usual_side: config.sample_size.unwrap_or(256),
+        patch: config.downsampling(),
+        channels: config.latent_channels,
+        scaling_factor: config.scaling_factor.unwrap_or(1.0),
+        fingerprint: Fingerprint(hash.finish(&canonical_json(&config.to_value()))),
+    };
+    Ok(LatentCodec::new(network, info, device))
+}
+
+impl LatentNetwork for AutoencoderKl {
+    fn latents(&self, images: Tensor<4>) -> Tensor<4> {
+        Posterior::new(self.moments(images, &mut Trace::none())).mean
+    }
+
+    fn picture(&self, latents: Tensor<4>) -> Tensor<4> {
+        self.decode(latents, &mut Trace::none())
+    }
 }
 
 /// A network with starting values drawn from `seed`, and its parameters by released name.

@@ -18,6 +18,7 @@ mod model;
 mod posterior;
 mod presets;
 
+pub(crate) use checkpoint::open;
 pub use checkpoint::{current_name, from_pretrained, listing, load, random, save};
 pub use config::AutoencoderKlConfig;
 pub use model::AutoencoderKl;

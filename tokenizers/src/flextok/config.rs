@@ -107,7 +107,7 @@ impl VaeConfig {
         let given = self.scaling_factor.filter(|factor| *factor != 0.0);
         let own = match &self.architecture {
             LatentConfig::AutoencoderKl(config) => config.scaling_factor,
-            LatentConfig::PatchDct(_) => Some(1.0),
+            LatentConfig::PatchDct(config) => config.scaling_factor.or(Some(1.0)),
         };
         given.or(own).filter(|factor| *factor > 0.0 && factor.is_finite()).ok_or_else(|| {
             ConfigError::invalid("vae.scaling_factor", "a positive number, here or in the VAE's own config", "none")

@@ -28,7 +28,7 @@
 //! for trunk in [&mut config.encoder, &mut config.decoder] {
 //!     (trunk.dim, trunk.depth, trunk.max_sizes) = (64, 1, [2, 2]); // small, to run in a moment
 //! }
-//! config.vae.architecture = LatentConfig::PatchDct(PatchDctConfig { patch: 8, luma: 12, chroma: 2 });
+//! config.vae.architecture = LatentConfig::PatchDct(PatchDctConfig::new(8, 12, 2));
 //! let tokenizer = random(&config, 0, &Device::flex())?; // or `tessera_tokenizers::from_pretrained(path, &device)?`
 //!
 //! let tokens = tokenizer.encode(&Input::Images(Tensor::zeros([1, 3, 32, 32], &Device::flex())))?;

@@ -1,10 +1,12 @@
 //! Loading and starting.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use tessera_layers::checkpoint::{ContentHash, Weights, canonical_json};
-use tessera_layers::{ParamSource, ParamSpec, Params, load_strict};
+use tessera_layers::{ParamSource, ParamSpec, Params, Trace, load_strict};
 
-use super::{MarKl, MarKlConfig};
+use super::{MarKl, MarKlConfig, PRESET};
+use crate::autoencoder_kl::Posterior;
+use crate::latent_codec::{LatentCodec, LatentInfo, LatentNetwork};
 use crate::{Fingerprint, LoadError};
 
 /// What the released file holds of the losses that trained it.
@@ -33,6 +35,31 @@ pub fn load(config: &MarKlConfig, weights: &Weights, device: &Device) -> Result<
     let make = |params: &Params| MarKl::new(params, config);
     let (network, _, hash) = load_strict(weights, &losses, device, make)?;
     Ok((network, fingerprint(config, &hash)))
+}
+
+/// The network as a codec of latents.
+pub(crate) fn open(config: &MarKlConfig, weights: &Weights, device: &Device) -> Result<LatentCodec, LoadError> {
+    let (network, fingerprint) = load(config, weights, device)?;
+    let info = LatentInfo {
+        architecture: "mar-kl",
+        preset: (*config == MarKlConfig::default()).then_some(PRESET),
+        usual_side: config.resolution,
+        patch: config.downsampling(),
+        channels: config.embed_dim,
+        scaling_factor: config.scaling_factor,
+        fingerprint,
+    };
+    Ok(LatentCodec::new(network, info, device))
+}
+
+impl LatentNetwork for MarKl {
+    fn latents(&self, images: Tensor<4>) -> Tensor<4> {
+        Posterior::new(self.moments(images, &mut Trace::none())).mean
+    }
+
+    fn picture(&self, latents: Tensor<4>) -> Tensor<4> {
+        self.decode(latents, &mut Trace::none())
+    }
 }
 
 /// A network with starting values drawn from `seed`.

@@ -8,6 +8,7 @@ mod checkpoint;
 mod config;
 mod model;
 
+pub(crate) use checkpoint::open;
 pub use checkpoint::{listing, load, random};
 pub use config::{MarKlConfig, PRESET};
 pub use model::MarKl;
