@@ -184,7 +184,8 @@ fn every_generator_learns_from_every_tokenizer() {
     ] {
         let layout = json!({"grid": [cells, cells]});
         bench.train_and_generate(&format!("{name}-xar"), &autoencoder, &xar(channels, layout.clone()));
-        let said = refused(&mut bench.train(&format!("{name}-wrong"), &autoencoder, &decoder(16, layout, cells * cells)));
+        let said =
+            refused(&mut bench.train(&format!("{name}-wrong"), &autoencoder, &decoder(16, layout, cells * cells)));
         assert!(said.contains("do not belong together") && said.contains("Latents"), "{name}: {said}");
     }
 

@@ -151,7 +151,11 @@ fn stl_binary(mesh: &Mesh, title: &str) -> Vec<u8> {
     bytes.extend((mesh.faces().len() as u32).to_le_bytes());
     for corners in mesh.triangles() {
         bytes.extend([0; 12]);
-        bytes.extend(corners.iter().flat_map(|corner| corner.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect::<Vec<u8>>()));
+        bytes.extend(
+            corners
+                .iter()
+                .flat_map(|corner| corner.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect::<Vec<u8>>()),
+        );
         bytes.extend([0; 2]);
     }
     bytes
@@ -207,7 +211,11 @@ fn gltf_nodes_place_their_meshes() {
 #[test]
 fn gltf_buffers_may_lie_beside_it_but_not_elsewhere() {
     let folder = tempfile::tempdir().unwrap();
-    let bytes: Vec<u8> = tetrahedron().vertices().iter().flat_map(|v| v.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect::<Vec<u8>>()).collect();
+    let bytes: Vec<u8> = tetrahedron()
+        .vertices()
+        .iter()
+        .flat_map(|v| v.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect::<Vec<u8>>())
+        .collect();
     std::fs::write(folder.path().join("a b.bin"), &bytes).unwrap();
     let with = |uri: &str| {
         let document = format!(

@@ -107,7 +107,8 @@ fn gltf_text() -> Vec<u8> {
     let json = String::from_utf8(glb[20..20 + length].to_vec()).unwrap();
     use base64::Engine as _;
     let data = base64::engine::general_purpose::STANDARD.encode(&glb[28 + length..]);
-    json.replace("{\"byteLength\":96}", &format!("{{\"byteLength\":96,\"uri\":\"data:a/b;base64,{data}\"}}")).into_bytes()
+    json.replace("{\"byteLength\":96}", &format!("{{\"byteLength\":96,\"uri\":\"data:a/b;base64,{data}\"}}"))
+        .into_bytes()
 }
 
 fn files() -> Vec<(&'static str, Vec<u8>)> {
@@ -159,7 +160,8 @@ fn files_cut_at_every_byte_are_refused() {
             // Of a text, the last number may be cut or its line end be missing, and OBJ does not say how much follows.
             let may_end_here = name.ends_with("obj") || (name == "ascii.ply" && length + 2 > bytes.len());
             let may_end_here = may_end_here || (name == "t.stl" && length + 3 >= bytes.len());
-            let may_end_here = may_end_here || (name == "t.gltf" && bytes[length..].iter().all(u8::is_ascii_whitespace));
+            let may_end_here =
+                may_end_here || (name == "t.gltf" && bytes[length..].iter().all(u8::is_ascii_whitespace));
             assert!(found.is_err() || may_end_here, "{name} cut at {length} of {}", bytes.len());
         }
     }
@@ -227,7 +229,9 @@ fn counts_of_billions_cost_nothing() {
         for format in ["ascii", "binary_little_endian", "binary_big_endian"] {
             for element in ["vertex", "face"] {
                 let line = format!("element {element} 4");
-                lies.push(text.replace(&line, &format!("element {element} {count}")).replace("ascii", format).into_bytes());
+                lies.push(
+                    text.replace(&line, &format!("element {element} {count}")).replace("ascii", format).into_bytes(),
+                );
             }
             let empty = format!("element nothing {count}\nelement vertex");
             lies.push(text.replace("element vertex", &empty).replace("ascii", format).into_bytes());
@@ -251,7 +255,13 @@ fn counts_of_billions_cost_nothing() {
             let (name, _) = key.split_once(':').unwrap();
             lies.push(gltf.replace(key, &format!("{name}:{count}")).into_bytes());
         }
-        lies.push(gltf.replace("\"bufferView\":0,\"componentType\":5126,\"count\":4", &format!("\"componentType\":5126,\"count\":{count}")).into_bytes());
+        lies.push(
+            gltf.replace(
+                "\"bufferView\":0,\"componentType\":5126,\"count\":4",
+                &format!("\"componentType\":5126,\"count\":{count}"),
+            )
+            .into_bytes(),
+        );
     }
     let mut glb = written(write_glb);
     glb[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
@@ -270,7 +280,9 @@ fn a_scene_that_repeats_a_mesh_without_end_is_refused() {
     let _alone = alone();
     let gltf = String::from_utf8(gltf_text()).unwrap();
     // 200,000 nodes of 4 triangles are few; of a primitive repeated 100 times, many.
-    let nodes = |count: usize| (vec!["{\"mesh\":0}"; count].join(","), (0..count).map(|i| i.to_string()).collect::<Vec<_>>().join(","));
+    let nodes = |count: usize| {
+        (vec!["{\"mesh\":0}"; count].join(","), (0..count).map(|i| i.to_string()).collect::<Vec<_>>().join(","))
+    };
     let (list, indices) = nodes(20_000);
     let primitive = "{\"attributes\":{\"POSITION\":0},\"indices\":1}";
     let many = gltf
@@ -327,7 +339,8 @@ fn nonsense_is_refused_by_name() {
     ] {
         assert_eq!(decode_mesh("n.obj", text.as_bytes()).is_ok(), is_right, "{text}");
     }
-    for bytes in [&b""[..], b"\0\0\0", b"hello", b"ply", b"plywood", b"\x89PNG\r\n\x1a\n\0\0", b"{}", b"glTF", b"solid"] {
+    for bytes in [&b""[..], b"\0\0\0", b"hello", b"ply", b"plywood", b"\x89PNG\r\n\x1a\n\0\0", b"{}", b"glTF", b"solid"]
+    {
         judge("n", &decode_mesh("n", bytes));
         assert!(decode_mesh("n", bytes).is_err(), "{bytes:?}");
     }

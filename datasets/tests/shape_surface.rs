@@ -149,7 +149,9 @@ fn samples_that_are_zero_leave_no_hole() {
 
 #[test]
 fn a_sparse_search_finds_the_same_surface_with_fewer_samples() {
-    for (name, solid) in [("ball", ball(0.7)), ("torus", torus()), ("two", two()), ("hollow", hollow()), ("rings", linked())] {
+    for (name, solid) in
+        [("ball", ball(0.7)), ("torus", torus()), ("two", two()), ("hollow", hollow()), ("rings", linked())]
+    {
         for side in [40, 65, 80] {
             let dense = extract(&options(side), &solid);
             let fitting = Sparse::fitting(Lattice::cube(side).unwrap());
@@ -174,7 +176,9 @@ fn a_sparse_search_finds_the_same_surface_with_fewer_samples() {
 
 #[test]
 fn the_coarse_cells_of_a_search_fit_its_lattice() {
-    for (side, step) in [(2, 1), (33, 1), (64, 1), (65, 2), (128, 2), (129, 4), (257, 8), (300, 8), (513, 16), (1025, 32)] {
+    for (side, step) in
+        [(2, 1), (33, 1), (64, 1), (65, 2), (128, 2), (129, 4), (257, 8), (300, 8), (513, 16), (1025, 32)]
+    {
         assert_eq!(Sparse::fitting(Lattice::cube(side).unwrap()).step, step, "{side}");
     }
 }
@@ -208,7 +212,8 @@ fn sparse_and_sealed_go_together() {
             assert!(check_mesh(&dense.mesh).manifold || dense.mesh.is_empty());
         }
     }
-    let sealed = extract_surface(&options(20).sparse(Sparse { step: 2, margin: 1, steepness: None }), &mut |p| Ok(noise(p)));
+    let sealed =
+        extract_surface(&options(20).sparse(Sparse { step: 2, margin: 1, steepness: None }), &mut |p| Ok(noise(p)));
     assert!(check_mesh(&sealed.unwrap().mesh).manifold);
 }
 

@@ -38,7 +38,11 @@ impl SampleArguments {
 const SHOWN: usize = 16;
 
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
-    let against = arguments.samples.against.as_ref().context("--learnt: expected --against beside it, the pictures to compare with")?;
+    let against = arguments
+        .samples
+        .against
+        .as_ref()
+        .context("--learnt: expected --against beside it, the pictures to compare with")?;
     let load = arguments.picture.load_options();
     let limit = arguments.limit.unwrap_or(usize::MAX);
     let paths = pictures(&arguments.data)?;

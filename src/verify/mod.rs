@@ -18,6 +18,7 @@ mod one_d_piece;
 mod sampling;
 mod token_shuffle;
 mod values;
+mod vat;
 mod xar;
 
 pub use case::{Case, CaseError};
@@ -27,7 +28,7 @@ pub use values::{Value, Values};
 use burn::tensor::Device;
 
 /// Systems whose cases can be run.
-pub const SYSTEMS: [&str; 7] = ["flextok", "llamagen", "nar", "one-d-piece", "sampling", "token-shuffle", "xar"];
+pub const SYSTEMS: [&str; 8] = ["flextok", "llamagen", "nar", "one-d-piece", "sampling", "token-shuffle", "vat", "xar"];
 
 /// Runs a case on a device.
 ///
@@ -43,6 +44,7 @@ pub fn verify(case: &Case, device: &Device) -> Result<Report, CaseError> {
         "one-d-piece" => one_d_piece::run(case, device, &mut values)?,
         "sampling" => sampling::run(case, device, &mut values)?,
         "token-shuffle" => token_shuffle::run(case, device, &mut values)?,
+        "vat" => vat::run(case, device, &mut values)?,
         "xar" => xar::run(case, device, &mut values)?,
         other => return Err(CaseError::UnknownSystem(other.to_owned())),
     }

@@ -16,7 +16,9 @@ pub enum ShapeError {
     #[error(transparent)]
     Dataset(#[from] DatasetError),
     /// The content is no mesh that can be read.
-    #[error("expected a PLY, OBJ, STL or glTF mesh in {name:?}, found {found}; the content decides, then the file name")]
+    #[error(
+        "expected a PLY, OBJ, STL or glTF mesh in {name:?}, found {found}; the content decides, then the file name"
+    )]
     NotAMesh {
         /// Name of the input.
         name: String,

@@ -94,12 +94,7 @@ impl Solid {
     /// # Errors
     /// [`ShapeError::NoExtent`](super::ShapeError::NoExtent) if the mesh has no area.
     pub fn example(&self, mesh: &Mesh, options: &ExampleOptions, seed: u64) -> Result<ShapeExample> {
-        draw(
-            options,
-            seed,
-            |count, seed| self.surface_points(mesh, count, seed),
-            |places| self.contains_each(places),
-        )
+        draw(options, seed, |count, seed| self.surface_points(mesh, count, seed), |places| self.contains_each(places))
     }
 }
 

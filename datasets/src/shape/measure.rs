@@ -20,9 +20,8 @@ impl Mesh {
 
     /// Centre of mass of the solid inside; `None` without volume.
     pub fn centroid(&self) -> Option<Point> {
-        let moment = [0, 1, 2].map(|axis| {
-            self.sum(|[a, b, c]| a.coords.dot(&b.coords.cross(&c.coords)) * (a[axis] + b[axis] + c[axis]))
-        });
+        let moment = [0, 1, 2]
+            .map(|axis| self.sum(|[a, b, c]| a.coords.dot(&b.coords.cross(&c.coords)) * (a[axis] + b[axis] + c[axis])));
         let centre = Point::from(Vector::from(moment) / (24.0 * self.volume()));
         centre.iter().all(|value| value.is_finite()).then_some(centre)
     }

@@ -159,7 +159,8 @@ impl Far {
         let first = || triangles.clone().next().map_or_else(Point::origin, |triangle| triangle[0]);
         let centre = if area > 0.0 { Point::from(sum / area) } else { first() };
         let radius = corners.map(|corner| (corner - centre).norm()).fold(0.0, f64::max);
-        let spread = triangles.map(|triangle| (middle(&triangle) - centre) * (across(triangle) / 2.0).transpose()).sum();
+        let spread =
+            triangles.map(|triangle| (middle(&triangle) - centre) * (across(triangle) / 2.0).transpose()).sum();
         Self { centre, radius, normal, spread }
     }
 }

@@ -32,7 +32,8 @@ impl Raster {
                 if weights.iter().any(|&weight| weight < 0.0) {
                     continue;
                 }
-                let mixed = |values: [f64; 3]| weights.iter().zip(values).map(|(weight, value)| weight * value).sum::<f64>();
+                let mixed =
+                    |values: [f64; 3]| weights.iter().zip(values).map(|(weight, value)| weight * value).sum::<f64>();
                 let nearness = mixed(corners.map(|corner| corner[2])) as f32;
                 let pixel = start + column as usize;
                 if nearness > self.nearness[pixel] {

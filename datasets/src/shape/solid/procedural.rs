@@ -88,20 +88,29 @@ impl ProceduralShapes {
             let family = self.families[chance.random_range(0..self.families.len())];
             let solid = draw(family, &mut chance);
             let solid = Solid::Scaled(Box::new(solid.clone()), HALF_EXTENT / solid.reach().max(1e-3));
-            let mesh = solid.mesh(side)?;
-            let Ok(fit) = Normalisation::of(&mesh, HALF_EXTENT) else { continue };
+            // A rough look tells its size, which the second, fine one is taken at.
+            let Ok(fit) = Normalisation::of(&solid.mesh(ROUGH)?, HALF_EXTENT) else { continue };
             // What is left may be a sliver: enlarged, it would be all lattice.
-            if fit.scale > 4.0 {
+            if fit.scale > 6.0 {
                 continue;
             }
-            let centred = Solid::Placed(Box::new(solid), Isometry3::translation(-fit.centre.x, -fit.centre.y, -fit.centre.z));
-            let mesh = mesh.moved(|place| fit.apply(place))?;
-            return Ok((Solid::Scaled(Box::new(centred), fit.scale), mesh));
+            let solid = fitted(solid, fit);
+            let mesh = solid.mesh(side)?;
+            let Ok(fit) = Normalisation::of(&mesh, HALF_EXTENT) else { continue };
+            return Ok((fitted(solid, fit), mesh.moved(|place| fit.apply(place))?));
         }
         let ball = Solid::Sphere { radius: HALF_EXTENT };
         let mesh = ball.mesh(side)?;
         Ok((ball, mesh))
     }
+}
+
+/// Samples along a side of the first look at a solid.
+const ROUGH: usize = 48;
+
+fn fitted(solid: Solid, fit: Normalisation) -> Solid {
+    let [x, y, z] = (-fit.centre).coords.into();
+    Solid::Scaled(Box::new(moved(solid, x, y, z)), fit.scale)
 }
 
 fn draw(family: Family, chance: &mut ChaCha8Rng) -> Solid {
@@ -169,12 +178,15 @@ fn furniture(chance: &mut ChaCha8Rng) -> Solid {
 }
 
 fn chain(chance: &mut ChaCha8Rng) -> Solid {
-    let (major, minor) = (between(0.35, 0.45, chance), between(0.09, 0.13, chance));
+    let (major, minor) = (between(0.35, 0.45, chance), between(0.06, 0.08, chance));
     let parts = (0..chance.random_range(2..=3)).map(|link| {
         let stand = if link % 2 == 0 { 0.0 } else { PI / 2.0 };
         let ring = Solid::Torus { major, minor };
         let turn = UnitQuaternion::from_axis_angle(&Vector3::x_axis(), stand);
-        Solid::Placed(Box::new(ring), Isometry3::from_parts(Translation3::new(1.15 * major * f64::from(link), 0.0, 0.0), turn))
+        Solid::Placed(
+            Box::new(ring),
+            Isometry3::from_parts(Translation3::new(1.4 * major * f64::from(link), 0.0, 0.0), turn),
+        )
     });
     turned(Solid::Union(parts.collect()), chance)
 }

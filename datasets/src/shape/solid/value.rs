@@ -22,9 +22,7 @@ impl Solid {
                 let (sine, cosine) = (rate * place.y).sin_cos();
                 solid.value(Point::new(cosine * place.x - sine * place.z, place.y, sine * place.x + cosine * place.z))
             }
-            Self::Union(solids) => {
-                solids.iter().map(|solid| solid.value(place)).fold(f64::from(f32::MIN), f64::max)
-            }
+            Self::Union(solids) => solids.iter().map(|solid| solid.value(place)).fold(f64::from(f32::MIN), f64::max),
             Self::Intersection(solids) => {
                 solids.iter().map(|solid| solid.value(place)).fold(f64::from(f32::MAX), f64::min)
             }

@@ -67,7 +67,8 @@ pub(super) fn run(sparse: &Sparse, sampler: &mut Sampler<'_, '_>, assembler: &mu
     let mut margin = sparse.margin;
     while level.step > 1 {
         level.sample(&cells, sampler)?;
-        let reach = sparse.steepness.map(|most| most * f64::from(level.step) * sampler.lattice.spacing() * 3_f64.sqrt());
+        let reach =
+            sparse.steepness.map(|most| most * f64::from(level.step) * sampler.lattice.spacing() * 3_f64.sqrt());
         cells.retain(|&cell| level.may_cross(cell, reach));
         for _ in 0..std::mem::take(&mut margin) {
             cells = level.widened(&cells);

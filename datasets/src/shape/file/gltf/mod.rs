@@ -71,7 +71,8 @@ fn read_document(name: &str, json: &[u8], binary: Option<&[u8]>, beside: Beside<
             (None, _) => return Err(malformed(name, &format!("buffer {index} without content"))),
         };
         if (bytes.len() as u64) < buffer.byte_length {
-            let problem = format!("buffer {index} of {} bytes, where {} were promised", bytes.len(), buffer.byte_length);
+            let problem =
+                format!("buffer {index} of {} bytes, where {} were promised", bytes.len(), buffer.byte_length);
             return Err(malformed(name, &problem));
         }
         bytes.truncate(usize::try_from(buffer.byte_length).unwrap_or(usize::MAX));
