@@ -52,7 +52,10 @@ fn two() -> Solid {
 }
 
 fn linked() -> Solid {
-    let turned = nalgebra::Isometry3::new(nalgebra::Vector3::new(0.3, 0.0, 0.0), nalgebra::Vector3::x() * 1.5707);
+    let turned = nalgebra::Isometry3::new(
+        nalgebra::Vector3::new(0.3, 0.0, 0.0),
+        nalgebra::Vector3::x() * std::f64::consts::FRAC_PI_2,
+    );
     let ring = Solid::Torus { major: 0.4, minor: 0.12 };
     Solid::Union(vec![at(ring.clone(), -0.1, 0.0, 0.0), Solid::Placed(Box::new(ring), turned)])
 }

@@ -27,7 +27,7 @@ pub(super) fn run(case: &Case, values: &mut Values) -> Result<(), CaseError> {
 }
 
 /// The surface of one of the case's fields, through the public extractor.
-pub(crate) fn surface(case: &Case, name: &str, level: f32) -> Result<Surface, CaseError> {
+fn surface(case: &Case, name: &str, level: f32) -> Result<Surface, CaseError> {
     let ([side, height, depth], samples) = case.floats::<3>(name)?;
     if height != side || depth != side {
         let found = format!("{side} x {height} x {depth}");

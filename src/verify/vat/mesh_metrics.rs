@@ -147,9 +147,10 @@ fn sampled(case: &Case, values: &mut Values, body: &str) -> Result<Vec<SurfacePo
     let points: Vec<SurfacePoint> = pairs.map(|(&u, ab)| sampler.at(u.into(), ab.map(f64::from))).collect();
     let SurfaceSamples { places, normals } = points.as_slice().into();
     let rows = |rows: &mut dyn Iterator<Item = f64>| Value::Floats(vec![count, 3], rows.map(|v| v as f32).collect());
-    let (mut places, mut normals) = (places.iter().flatten().copied(), normals.iter().flatten().copied());
-    values.insert(&format!("sample_points_{body}"), rows(&mut places));
-    values.insert(&format!("sample_normals_{body}"), rows(&mut normals));
+    let places = rows(&mut places.iter().flat_map(|place| place.iter().copied()));
+    values.insert(&format!("sample_points_{body}"), places);
+    let normals = rows(&mut normals.iter().flat_map(|normal| normal.iter().copied()));
+    values.insert(&format!("sample_normals_{body}"), normals);
     let faces = points.iter().map(|point| point.face as i64).collect();
     values.insert(&format!("sample_faces_{body}"), Value::Integers(vec![count], faces));
     Ok(points)

@@ -2,6 +2,7 @@
 
 use super::assemble::{Assembler, pattern};
 use super::cell::crosses;
+use super::dense;
 use super::lattice::Lattice;
 use super::sampler::Sampler;
 use super::samples::Samples;
@@ -51,9 +52,12 @@ pub(super) fn run(sparse: &Sparse, sampler: &mut Sampler<'_, '_>, assembler: &mu
         let (what, expected) = ("the step of a sparse extraction", "a power of two up to 1024");
         return Err(ShapeError::Setting { what, expected, found: sparse.step.to_string() });
     }
-    if let Some(steepness) = sparse.steepness.filter(|steepness| !(*steepness >= 0.0)) {
+    if let Some(steepness) = sparse.steepness.filter(|steepness| steepness.is_nan() || *steepness < 0.0) {
         let (what, expected) = ("the steepness of a field", "a number from 0");
         return Err(ShapeError::Setting { what, expected, found: steepness.to_string() });
+    }
+    if sparse.step == 1 {
+        return dense::run(sampler, assembler);
     }
     // Between the two ends of an axis there is at least one coarse sample, since those on a sealed border tell nothing.
     let mut step = sparse.step as u16;
@@ -164,7 +168,7 @@ impl Level {
     /// The cell on the other side of a face, as x low, x high, y low and so on.
     fn neighbour(&self, mut cell: Cell, face: usize) -> Option<Cell> {
         let index = cell.get_mut(face / 2)?;
-        *index = if face % 2 == 0 { index.checked_sub(1)? } else { *index + 1 };
+        *index = if face.is_multiple_of(2) { index.checked_sub(1)? } else { *index + 1 };
         (*index < self.cells).then_some(cell)
     }
 }
