@@ -32,13 +32,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let start = Instant::now();
     let surface = extract_surface(&options, &mut |places| Ok(places.par_iter().map(value).collect()))?;
-    let seconds = start.elapsed().as_secs_f64();
+    let (seconds, memory) = (start.elapsed().as_secs_f64(), peak_memory());
     let check = check_mesh(&surface.mesh);
     println!(
         "{source} {side} {search}: {seconds:.2} s, {} samples, peak memory {}, {} faces, closed manifold {}, Euler number {}, \
          {} parts, volume {:.5}",
         surface.evaluations,
-        peak_memory(),
+        memory,
         check.faces,
         check.manifold,
         check.euler,

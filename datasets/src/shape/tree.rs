@@ -6,7 +6,7 @@ use super::measure::across;
 use super::mesh::{Mesh, Point, Vector};
 
 /// The most faces of a leaf.
-const LEAF: usize = 8;
+const LEAF: usize = 4;
 
 /// A mesh sorted into boxes within boxes. Answers how far a place is from the surface, and whether it is inside.
 ///
@@ -24,6 +24,8 @@ pub struct TriangleTree {
     /// The faces that they were.
     faces: Vec<u32>,
     pub(super) nodes: Vec<Node>,
+    /// What the faces of each node look like from afar.
+    pub(super) far: Vec<Far>,
 }
 
 /// A box with faces in it. The first child of an inner node is the next node.
@@ -31,12 +33,10 @@ pub(super) struct Node {
     low: Point,
     high: Point,
     /// Its faces: `start..end` of [`TriangleTree::triangles`].
-    pub start: usize,
-    pub end: usize,
-    /// The second child; `None` for a leaf.
-    pub second: Option<usize>,
-    /// What the faces look like from afar.
-    pub far: Far,
+    start: u32,
+    end: u32,
+    /// The second child; 0 for a leaf.
+    second: u32,
 }
 
 /// Moments of the faces of a node.
@@ -44,8 +44,8 @@ pub(super) struct Node {
 pub(super) struct Far {
     /// Mean of the faces' centres, weighted by area.
     pub centre: Point,
-    /// Distance from there to the farthest corner.
-    pub radius: f64,
+    /// Square of the distance from there to the farthest corner.
+    pub squared_radius: f64,
     /// Sum of the normals, each as long as its face's area.
     pub normal: Vector,
     /// Sum over faces of (centre of the face - centre) times normal transposed.
@@ -74,8 +74,9 @@ impl TriangleTree {
         if !order.is_empty() {
             split(&mut nodes, &triangles, &middles, &mut order, 0);
         }
-        let triangles = order.iter().map(|&face| triangles[face as usize]).collect();
-        Self { triangles, faces: order, nodes }
+        let triangles: Vec<[Point; 3]> = order.iter().map(|&face| triangles[face as usize]).collect();
+        let far = nodes.iter().map(|node| Far::of(&triangles[node.faces()])).collect();
+        Self { triangles, faces: order, nodes, far }
     }
 
     /// The nearest place on the surface; `None` for a mesh without faces.
@@ -87,8 +88,8 @@ impl TriangleTree {
             if best.is_some_and(|(best, ..)| distance > best) {
                 continue;
             }
-            let Some(second) = node.second else {
-                for at in node.start..node.end {
+            let Some([first, second]) = node.children(index) else {
+                for at in node.faces() {
                     let found = nearest_of(place, self.triangles[at]);
                     let squared = (found - place).norm_squared();
                     if best.is_none_or(|(best, ..)| squared < best) {
@@ -97,7 +98,7 @@ impl TriangleTree {
                 }
                 continue;
             };
-            let [a, b] = [index + 1, second].map(|child| (self.nodes[child].squared_distance(place), child));
+            let [a, b] = [first, second].map(|child| (self.nodes[child].squared_distance(place), child));
             // The nearer one is opened first.
             open.extend(if a.0 < b.0 { [b, a] } else { [a, b] });
         }
@@ -117,6 +118,16 @@ impl TriangleTree {
 }
 
 impl Node {
+    /// Indices of its faces in the tree's order.
+    pub(super) fn faces(&self) -> std::ops::Range<usize> {
+        self.start as usize..self.end as usize
+    }
+
+    /// The nodes below that with this index; `None` for a leaf.
+    pub(super) fn children(&self, index: usize) -> Option<[usize; 2]> {
+        (self.second != 0).then_some([index + 1, self.second as usize])
+    }
+
     fn squared_distance(&self, place: Point) -> f64 {
         let nearest = place.sup(&self.low).inf(&self.high);
         (nearest - place).norm_squared()
@@ -124,13 +135,13 @@ impl Node {
 }
 
 /// Appends the node of `order` and those below it.
-fn split(nodes: &mut Vec<Node>, triangles: &[[Point; 3]], middles: &[Point], order: &mut [u32], start: usize) {
+fn split(nodes: &mut Vec<Node>, triangles: &[[Point; 3]], middles: &[Point], order: &mut [u32], start: u32) {
     let corners = || order.iter().flat_map(|&face| triangles[face as usize]);
     let far_away = Point::from(Vector::repeat(f64::INFINITY));
     let (low, high) = corners().fold((far_away, -far_away), |(low, high), p| (low.inf(&p), high.sup(&p)));
     let index = nodes.len();
-    let far = Far::of(order.iter().map(|&face| triangles[face as usize]), corners());
-    nodes.push(Node { low, high, start, end: start + order.len(), second: None, far });
+    // A mesh has fewer than 2^32 faces, and fewer nodes.
+    nodes.push(Node { low, high, start, end: start + order.len() as u32, second: 0 });
     if order.len() <= LEAF {
         return;
     }
@@ -143,25 +154,26 @@ fn split(nodes: &mut Vec<Node>, triangles: &[[Point; 3]], middles: &[Point], ord
     });
     let (first, second) = order.split_at_mut(half);
     split(nodes, triangles, middles, first, start);
-    nodes[index].second = Some(nodes.len());
-    split(nodes, triangles, middles, second, start + half);
+    nodes[index].second = nodes.len() as u32;
+    split(nodes, triangles, middles, second, start + half as u32);
 }
 
 impl Far {
-    fn of(triangles: impl Iterator<Item = [Point; 3]> + Clone, corners: impl Iterator<Item = Point>) -> Self {
+    fn of(triangles: &[[Point; 3]]) -> Self {
         let (mut area, mut sum, mut normal) = (0.0, Vector::zeros(), Vector::zeros());
-        for triangle in triangles.clone() {
-            let across = across(triangle) / 2.0;
+        for triangle in triangles {
+            let across = across(*triangle) / 2.0;
             area += across.norm();
-            sum += middle(&triangle).coords * across.norm();
+            sum += middle(triangle).coords * across.norm();
             normal += across;
         }
-        let first = || triangles.clone().next().map_or_else(Point::origin, |triangle| triangle[0]);
+        let first = || triangles.first().map_or_else(Point::origin, |triangle| triangle[0]);
         let centre = if area > 0.0 { Point::from(sum / area) } else { first() };
-        let radius = corners.map(|corner| (corner - centre).norm()).fold(0.0, f64::max);
-        let spread =
-            triangles.map(|triangle| (middle(&triangle) - centre) * (across(triangle) / 2.0).transpose()).sum();
-        Self { centre, radius, normal, spread }
+        let corners = triangles.iter().flatten();
+        let squared_radius = corners.map(|corner| (corner - centre).norm_squared()).fold(0.0, f64::max);
+        let parts =
+            triangles.iter().map(|triangle| (middle(triangle) - centre) * (across(*triangle) / 2.0).transpose());
+        Self { centre, squared_radius, normal, spread: parts.sum() }
     }
 }
 
