@@ -29,14 +29,16 @@ pub(super) fn run(case: &Case, values: &mut Values) -> Result<(), CaseError> {
         .map_err(|error| CaseError::input("config.json", "thresholds and spheres", error.to_string()))?;
     let names: Vec<String> = case.inputs.entries().into_iter().map(|entry| entry.name).collect();
     let tags = |prefix: &str| -> Vec<String> {
-        names.iter().filter_map(|name| name.strip_prefix(prefix)).map(str::to_owned).collect()
+        let mut tags: Vec<_> = names.iter().filter_map(|name| name.strip_prefix(prefix)).map(str::to_owned).collect();
+        tags.sort();
+        tags
     };
     let bodies = tags("vertices_");
     for body in &bodies {
         numbers(values, body, &mesh(case, body, None)?);
         at_queries(case, values, body, &mesh(case, body, None)?)?;
     }
-    let first = bodies.iter().min().cloned().unwrap_or_default();
+    let first = bodies.first().cloned().unwrap_or_default();
     for variant in tags("faces_") {
         numbers(values, &variant, &mesh(case, &first, Some(&variant))?);
         for body in &bodies {

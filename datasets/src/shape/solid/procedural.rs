@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use super::Solid;
 use crate::shape::chance::{between, gaussian};
 use crate::shape::error::Result;
+use crate::shape::example::{ExampleOptions, ShapeExample};
 use crate::shape::mesh::{Mesh, Point};
 use crate::shape::normalise::{HALF_EXTENT, Normalisation};
 
@@ -106,11 +107,23 @@ impl ProceduralShapes {
 }
 
 /// Samples along a side of the first look at a solid.
-const ROUGH: usize = 48;
+const ROUGH: usize = 33;
 
 fn fitted(solid: Solid, fit: Normalisation) -> Solid {
     let [x, y, z] = (-fit.centre).coords.into();
     Solid::Scaled(Box::new(moved(solid, x, y, z)), fit.scale)
+}
+
+impl ProceduralShapes {
+    /// A training example of solid `index`, a function of the seed, the index and the options; `side` as in
+    /// [`ProceduralShapes::shape`].
+    ///
+    /// # Errors
+    /// As [`ProceduralShapes::shape`].
+    pub fn example(&self, index: u64, side: usize, options: &ExampleOptions) -> Result<ShapeExample> {
+        let (solid, mesh) = self.shape(index, side)?;
+        solid.example(&mesh, options, self.seed ^ index.rotate_left(32))
+    }
 }
 
 fn draw(family: Family, chance: &mut ChaCha8Rng) -> Solid {
