@@ -1,4 +1,4 @@
-//! Pictures in and out for tessera: decode, resize, crop, tile, save, compare.
+//! Pictures and 3D shapes in and out for tessera: decode, resize, crop, tile, save, compare; meshes, surfaces, metrics.
 //!
 //! | task | start at |
 //! |---|---|
