@@ -15,6 +15,9 @@ pub enum Error {
     /// A picture could not be read, prepared or written.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// A shape could not be read, measured or written.
+    #[error(transparent)]
+    Shape(#[from] tessera_datasets::shape::ShapeError),
     /// The tokenizer refused its input.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),

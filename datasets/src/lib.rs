@@ -1,4 +1,4 @@
-//! Pictures in and out for tessera: decode, resize, crop, tile, save, compare.
+//! Pictures and 3D shapes in and out for tessera: decode, resize, crop, tile, save, compare; meshes, surfaces, metrics.
 //!
 //! | task | start at |
 //! |---|---|
@@ -11,6 +11,7 @@
 //! | pictures of any size through a fixed-size model | [`TileGrid`] |
 //! | write files that are never half-written | [`save_png`], [`write_atomically`] |
 //! | look at the outcome | [`psnr`], [`Sheet`] |
+//! | meshes and other 3D shapes | [`shape`] |
 //!
 //! ```
 //! use tessera_datasets::{Filter, Picture, Preprocess, Sheet, psnr, save_png};
@@ -67,6 +68,7 @@ mod preprocess;
 mod raster;
 mod resize;
 mod save;
+pub mod shape;
 mod sheet;
 mod sniff;
 mod source;

@@ -16,6 +16,7 @@ use tessera::tokenizers::{Tokenizer, TokenizerInfo};
 use super::common::{Common, PictureOptions};
 use super::counts::counts;
 use super::eval_samples::SampleArguments;
+use super::eval_shapes::{ShapeArguments, holds_meshes};
 use super::flow::FlowArguments;
 use super::inputs::{pictures, read_picture};
 use super::judges::JudgeOptions;
@@ -23,20 +24,22 @@ use super::output::{Done, bytes, table};
 
 /// Measures a tokenizer on a set of pictures: bits per pixel, PSNR, SSIM, MS-SSIM, perceptual distances and codebook usage
 /// for every token count, beside JPEG and WebP. Each picture is encoded once and decoded from each count; with --tile at its full
-/// resolution, else resized to the model's square. Codecs get the same pictures.
+/// resolution, else resized to the model's square. Codecs get the same pictures. With two folders of meshes instead: how alike
+/// meshes of the same name are.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  tessera eval photos/ --tile --baselines jpeg:1-20,webp:0-5 -o report/\n  \
                         tessera eval photos/ --tokens 16,64 --min-psnr 22\n  \
-                        tessera eval samples/ --against unseen/ --learnt train/ -o report/\n\n\
+                        tessera eval samples/ --against unseen/ --learnt train/ -o report/\n  \
+                        tessera eval decoded/ meshes/ --points 100000 -o report/\n\n\
                         Bits per pixel are tokens x log2(vocabulary) / pixels, for JPEG and WebP those of the whole file.")]
 pub struct Arguments {
-    /// Pictures, or folders of pictures.
+    /// Pictures, or folders of pictures; or two folders of meshes: shapes, and what they should be.
     #[arg(required = true, value_name = "DATA")]
     pub(super) data: Vec<PathBuf>,
     /// Token counts for each tile; by default powers of two up to all tokens.
     #[arg(long, value_delimiter = ',', value_name = "COUNT,...")]
     tokens: Vec<usize>,
-    /// Evaluate the first so many pictures that can be read.
+    /// Evaluate the first so many pictures that can be read, or pairs of meshes.
     #[arg(long, value_name = "PICTURES", value_parser = at_least_one)]
     pub(super) limit: Option<usize>,
     /// Squares that go through the model at once.
@@ -51,12 +54,14 @@ pub struct Arguments {
     pub(super) out: Option<PathBuf>,
     /// Stop at a picture that cannot be read, instead of counting, naming and passing over it.
     #[arg(long)]
-    strict: bool,
+    pub(super) strict: bool,
     /// End with exit code 1 if the mean PSNR at the highest token count is under this.
     #[arg(long, value_name = "DB")]
     min_psnr: Option<f64>,
     #[command(flatten)]
     pub(super) samples: SampleArguments,
+    #[command(flatten)]
+    pub(super) shapes: ShapeArguments,
     #[command(flatten)]
     pub(super) judges: JudgeOptions,
     #[command(flatten)]
@@ -75,6 +80,9 @@ struct Skipped {
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     if arguments.samples.are_given() {
         return super::eval_samples::run(arguments, common);
+    }
+    if arguments.data.first().is_some_and(|first| holds_meshes(first)) {
+        return super::eval_shapes::run(arguments, common);
     }
     let inputs = pictures(&arguments.data)?;
     for path in &inputs {
@@ -259,7 +267,7 @@ fn write(path: &Path, text: &str) -> Result<String> {
     Ok(format!("wrote {}\n", path.display()))
 }
 
-fn at_least_one(text: &str) -> Result<usize, String> {
+pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err(format!("expected a whole number from 1, found \"{text}\"")),
         Ok(number) => Ok(number),

@@ -7,6 +7,7 @@ mod devices;
 mod encode;
 mod eval;
 mod eval_samples;
+mod eval_shapes;
 mod flow;
 mod generate;
 mod inputs;

@@ -18,6 +18,8 @@
 //!
 //! [`compare_samples`] does the last for a generator's samples, and looks for training pictures among them.
 //!
+//! Shapes are compared by [`compare_shapes`]: Chamfer distances, F-scores, shared volume, soundness.
+//!
 //! Pictures are compared as the model sees them: the resized square, or the whole picture where it is tiled. Codecs get
 //! the same pictures.
 
@@ -35,6 +37,7 @@ mod rate;
 mod report;
 mod samples;
 mod sets;
+mod shapes;
 mod ssim;
 mod usage;
 
@@ -53,6 +56,7 @@ pub use rate::token_bits;
 pub use report::{Figures, FramingFacts, Mean, Method, ModelFacts, Point, Quality, Report};
 pub use samples::{Repetition, SampleReport, compare_samples};
 pub use sets::{SetDistance, SetDistances};
+pub use shapes::{ShapeFigures, ShapeOptions, ShapePair, ShapeReport, compare_shapes};
 pub use ssim::ssim;
 pub(crate) use usage::perplexity;
 pub use usage::{CodeUsage, DepthUsage};

@@ -23,6 +23,9 @@ pub enum CaseError {
     /// Its generator refused.
     #[error(transparent)]
     Generator(#[from] tessera_generators::GeneratorError),
+    /// A shape was refused.
+    #[error(transparent)]
+    Shape(#[from] tessera_datasets::shape::ShapeError),
     /// `case.json` does not describe a case.
     #[error("{}: expected the description of a conformance case, but {found}", path.display())]
     Description {

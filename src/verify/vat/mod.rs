@@ -1,6 +1,8 @@
-//! Cases of VAT: the tokenizer, its generator, and the parts of both.
+//! Cases of VAT: the tokenizer, its generator, the parts of both, and 3D shapes.
 
 mod generator;
+mod marching_cubes;
+mod mesh_metrics;
 mod quantizer;
 mod tokenizer;
 mod triplane;
@@ -16,10 +18,12 @@ pub(super) fn run(case: &Case, device: &Device, values: &mut Values) -> Result<(
         "residual-tokens1d" => quantizer::run_line(case, device, values),
         "residual-grid2d" => quantizer::run_grid(case, device, values),
         "triplane-occupancy" => triplane::run(case, device, values),
+        "marching-cubes" => marching_cubes::run(case, values),
+        "mesh-metrics" => mesh_metrics::run(case, values),
         other => Err(CaseError::UnknownKind {
             system: case.system.clone(),
             kind: other.to_owned(),
-            known: "vat, vat-ar, residual-tokens1d, residual-grid2d and triplane-occupancy",
+            known: "vat, vat-ar, residual-tokens1d, residual-grid2d, triplane-occupancy, marching-cubes and mesh-metrics",
         }),
     }
 }
