@@ -7,8 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 use tessera::datasets::write_atomically;
-use tessera::layers::checkpoint::{CheckpointFiles, TensorEntry, Weights, differences, locate};
-use tessera::layers::params::entries;
+use tessera::layers::checkpoint::{CheckpointFiles, TensorEntry, Weights, WeightsKind, locate};
 use tessera::tokenizers::flextok::config_in;
 use tessera::tokenizers::{ModelConfig, TokenizerInfo, config_of, load_tokens};
 
@@ -140,9 +139,13 @@ fn weights(spec: &str, list: bool) -> Result<Done> {
         None if config_in(&weights).is_some() => "in the metadata of the weights".to_owned(),
         None => "none".to_owned(),
     };
+    let weight_files: Vec<String> = match files.kind {
+        WeightsKind::Torch => files.weight_files()?.iter().map(|path| path.display().to_string()).collect(),
+        _ => vec![files.weights.display().to_string()],
+    };
     let mut facts: Facts = vec![
         ("kind", "weights".into()),
-        ("weights", files.weights.display().to_string().into()),
+        ("weights", weight_files.join(", ").into()),
         ("config", config.clone().into()),
         ("tensors", found.len().into()),
         ("parameters", found.iter().map(count).sum::<usize>().into()),
@@ -168,8 +171,7 @@ fn weights(spec: &str, list: bool) -> Result<Done> {
 
 /// Whether the tensors are those of the configuration, in words.
 fn fits(files: &CheckpointFiles, weights: &Weights, found: &[TensorEntry]) -> String {
-    let specs = config_of(files, weights).and_then(|config| config.listing());
-    match specs.map(|specs| differences(&entries(&specs), &ModelConfig::current_names(found))) {
+    match config_of(files, weights).and_then(|config| config.differences(found)) {
         Ok(None) => "yes".to_owned(),
         Ok(Some(differences)) => format!("no: {differences}"),
         Err(error) => format!("no: {error}"),

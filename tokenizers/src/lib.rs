@@ -9,6 +9,7 @@
 //! | FlexTok | [`flextok`] | ordered; any prefix decodes, by sampling a flow |
 //! | MaskGIT-VQGAN | [`maskgit_vqgan`] | grid, pictures of any multiple of its patch |
 //! | LlamaGen VQ | [`llamagen_vq`] | grid, pictures of any multiple of its patch |
+//! | SEED, SEED-2 | [`seed`] | ordered and causal; decodes to features, not to pictures |
 //! | MAR's KL-16 | [`mar_kl`] | none: continuous latents, for xAR |
 //! | KL autoencoder | [`autoencoder_kl`] | none: continuous latents, which other tokenizers are built on |
 //!
@@ -49,6 +50,7 @@ pub mod one_d_piece;
 pub mod patch_dct;
 mod pretrained;
 pub mod quantizers;
+pub mod seed;
 mod tensors;
 pub mod token_file;
 mod tokenizer;

@@ -20,6 +20,8 @@ pub enum Input {
 pub enum Output {
     /// `[batch, 3, height, width]`, RGB around 0..=1, not clamped.
     Images(Tensor<4>),
+    /// `[batch, rows, channels]`: what a diffusion model that is not part of tessera makes pictures of (SEED).
+    Features(Tensor<3>),
 }
 
 impl Output {
@@ -27,6 +29,15 @@ impl Output {
     pub fn into_images(self) -> Option<Tensor<4>> {
         match self {
             Output::Images(images) => Some(images),
+            Output::Features(_) => None,
+        }
+    }
+
+    /// The features of a tokenizer that makes no pictures; `None` from others.
+    pub fn into_features(self) -> Option<Tensor<3>> {
+        match self {
+            Output::Features(features) => Some(features),
+            Output::Images(_) => None,
         }
     }
 }
