@@ -18,6 +18,7 @@ use crate::mar_kl::{self, MarKlConfig};
 use crate::maskgit_vqgan::{self, MaskGitVqganConfig};
 use crate::one_d_piece::{self, OneDPieceConfig};
 use crate::seed::{self, SeedConfig};
+use crate::seed_pixels::{self, SeedPixelsConfig};
 use crate::{ConfigError, LoadError, Tokenizer};
 
 /// The configuration of any tokenizer.
@@ -35,6 +36,8 @@ pub enum ModelConfig {
     LlamaGenVq(LlamaGenVqConfig),
     /// SEED or SEED-2.
     Seed(SeedConfig),
+    /// SEED with a decoder to pixels.
+    SeedPixels(SeedPixelsConfig),
     /// MAR's KL autoencoder: continuous latents, opened as a [`MarKl`](mar_kl::MarKl).
     MarKl(MarKlConfig),
     /// KL autoencoder: continuous latents, so it is known here but opened as an
@@ -69,6 +72,7 @@ impl ModelConfig {
         let specs = self.listing()?;
         let found = match self {
             Self::Seed(config) => seed::without_surplus(&specs, &config.encoder, found.iter().cloned()),
+            Self::SeedPixels(config) => seed::without_surplus(&specs, &config.seed.encoder, found.iter().cloned()),
             _ => Self::current_names(found),
         };
         Ok(differences(&entries(&specs), &found))
@@ -102,6 +106,9 @@ impl ModelConfig {
     /// # Errors
     /// [`ConfigError`] naming what is missing, unknown or does not fit.
     pub fn from_value(document: &Value) -> Result<Self, ConfigError> {
+        if SeedPixelsConfig::describes(document) {
+            return SeedPixelsConfig::from_value(document).map(Self::SeedPixels);
+        }
         if SeedConfig::describes(document) {
             return SeedConfig::from_value(document).map(Self::Seed);
         }
@@ -139,6 +146,7 @@ impl ModelConfig {
             Self::MaskGitVqgan(config) => config.to_value(),
             Self::LlamaGenVq(config) => config.to_value(),
             Self::Seed(config) => config.to_value(),
+            Self::SeedPixels(config) => config.to_value(),
             Self::MarKl(config) => config.to_value(),
             Self::AutoencoderKl(config) => config.to_value(),
         }
@@ -163,6 +171,7 @@ impl ModelConfig {
             Self::MaskGitVqgan(config) => maskgit_vqgan::listing(config),
             Self::LlamaGenVq(config) => llamagen_vq::listing(config),
             Self::Seed(config) => seed::listing(config),
+            Self::SeedPixels(config) => seed_pixels::listing(config),
             Self::MarKl(config) => mar_kl::listing(config),
             Self::AutoencoderKl(config) => autoencoder_kl::listing(config),
         }
@@ -181,6 +190,7 @@ impl ModelConfig {
             Self::MaskGitVqgan(config) => maskgit_vqgan::load(config, weights, device).map(boxed),
             Self::LlamaGenVq(config) => llamagen_vq::load(config, weights, device).map(|(model, _)| boxed(model)),
             Self::Seed(config) => seed::load(config, weights, device).map(boxed),
+            Self::SeedPixels(config) => seed_pixels::load(config, weights, device).map(boxed),
             Self::MarKl(_) | Self::AutoencoderKl(_) => Err(no_tokens()),
         };
         loaded.map_err(|error| match error {
@@ -203,6 +213,7 @@ impl ModelConfig {
             Self::MaskGitVqgan(config) => maskgit_vqgan::random(config, seed, device).map(boxed),
             Self::LlamaGenVq(config) => llamagen_vq::random(config, seed, device).map(|(model, _)| boxed(model)),
             Self::Seed(config) => seed::random(config, seed, device).map(boxed),
+            Self::SeedPixels(config) => seed_pixels::random(config, seed, device).map(boxed),
             Self::MarKl(_) | Self::AutoencoderKl(_) => Err(no_tokens()),
         }
     }

@@ -13,6 +13,9 @@ use super::surplus::without_surplus;
 use super::{Seed, SeedContrastive, SeedNetwork};
 use crate::LoadError;
 
+/// What the names of the encoder's parameters begin with: frozen after the first training stage.
+pub const ENCODER: [&str; 4] = ["visual_encoder.", "ln_vision.", "Qformer.", "query_tokens"];
+
 /// The positions of the ViT, which may be those of another grid.
 const POSITIONS: &str = "visual_encoder.pos_embed";
 
@@ -93,7 +96,7 @@ pub fn save<M: Module>(network: &M, specs: &[ParamSpec], path: &Path) -> Result<
 }
 
 /// Rows of the model's own positions.
-fn rows(encoder: &EncoderConfig) -> usize {
+pub(crate) fn rows(encoder: &EncoderConfig) -> usize {
     encoder.vit.grid() * encoder.vit.grid() + 1
 }
 
@@ -106,7 +109,7 @@ fn rows_found(found: &[TensorEntry]) -> Option<usize> {
     (side > 0 && *rows <= MOST_ROWS && side * side + 1 == *rows).then_some(*rows)
 }
 
-fn load_known<M>(
+pub(crate) fn load_known<M>(
     encoder: &EncoderConfig,
     weights: &Weights,
     device: &Device,

@@ -94,6 +94,11 @@ impl SeedCodec {
         &self.quantize
     }
 
+    /// The codebook, to move its codes.
+    pub fn quantizer_mut(&mut self) -> &mut VectorQuantizer {
+        &mut self.quantize
+    }
+
     /// Weight of the codebook's term of the quantizer's loss.
     pub fn beta(&self) -> f64 {
         self.beta
@@ -112,12 +117,19 @@ impl SeedCodec {
         self.recon.as_ref().map(|stack| stack.forward(dequantized, "recon.blocks", trace))
     }
 
+    /// Dequantized vectors `[batch, tokens, width]` through the blocks before the head, `[batch, tokens, width]`.
+    ///
+    /// Reports `blocks_image.{i}` or `blocks_text.{i}` to `trace`.
+    pub fn decoded(&self, dequantized: Tensor<3>, trace: &mut Trace) -> Tensor<3> {
+        let name = if self.is_text { "blocks_text" } else { "blocks_image" };
+        self.decoder.forward(dequantized, name, trace)
+    }
+
     /// Dequantized vectors `[batch, tokens, width]` to features `[batch, rows, channels]`: one row of SEED-2, 77 of SEED-1.
     ///
-    /// Reports `blocks_image.{i}` or `blocks_text.{i}` and what [`FeatureHead::forward`] does to `trace`.
+    /// Reports what [`SeedCodec::decoded`] and [`FeatureHead::forward`] do to `trace`.
     pub fn features(&self, dequantized: Tensor<3>, trace: &mut Trace) -> Tensor<3> {
-        let name = if self.is_text { "blocks_text" } else { "blocks_image" };
-        self.head.forward(self.decoder.forward(dequantized, name, trace), trace)
+        self.head.forward(self.decoded(dequantized, trace), trace)
     }
 
     /// The head.
@@ -142,7 +154,7 @@ impl SeedNetwork {
         })
     }
 
-    pub(super) fn fit_positions(&mut self) {
+    pub(crate) fn fit_positions(&mut self) {
         self.encoder.fit_positions();
     }
 
@@ -154,6 +166,11 @@ impl SeedNetwork {
     /// Causal embeddings to tokens and features.
     pub fn codec(&self) -> &SeedCodec {
         &self.codec
+    }
+
+    /// Causal embeddings to tokens and features, to move codes.
+    pub fn codec_mut(&mut self) -> &mut SeedCodec {
+        &mut self.codec
     }
 
     /// Normalised pictures `[batch, channels, side, side]` to codes `[batch, tokens]`.

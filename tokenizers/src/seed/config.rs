@@ -251,7 +251,7 @@ impl SeedConfig {
         }
     }
 
-    pub(super) fn resize_filter(&self) -> Result<ResizeFilter, ConfigError> {
+    pub(crate) fn resize_filter(&self) -> Result<ResizeFilter, ConfigError> {
         match self.resize.as_str() {
             "bicubic" => Ok(ResizeFilter::Bicubic),
             "bilinear" => Ok(ResizeFilter::Bilinear),

@@ -211,20 +211,20 @@ impl LossWeights {
 }
 
 /// `width` times `ratio`, rounded down; 0 where that is no number of channels.
-pub(super) fn scaled(width: usize, ratio: f64) -> usize {
+pub(crate) fn scaled(width: usize, ratio: f64) -> usize {
     let product = width as f64 * ratio;
     // `as` keeps to the range of the type, and makes 0 of what is no number.
     product as usize
 }
 
-pub(super) fn within(key: &str, value: usize, most: usize) -> Result<(), ConfigError> {
+pub(crate) fn within(key: &str, value: usize, most: usize) -> Result<(), ConfigError> {
     match (1..=most).contains(&value) {
         true => Ok(()),
         false => Err(ConfigError::invalid(key, format!("a number from 1 to {most}"), value.to_string())),
     }
 }
 
-pub(super) fn divides(key: &str, value: usize, of: &str, whole: usize) -> Result<(), ConfigError> {
+pub(crate) fn divides(key: &str, value: usize, of: &str, whole: usize) -> Result<(), ConfigError> {
     match value > 0 && whole.is_multiple_of(value) {
         true => Ok(()),
         false => Err(ConfigError::invalid(key, format!("a divisor of {of}, which is {whole}"), value.to_string())),

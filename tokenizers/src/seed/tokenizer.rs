@@ -14,7 +14,7 @@ use crate::{
 
 /// Mean and deviation of the colours of CLIP's training pictures.
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const DEVIATION: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const DEVIATION: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// Pictures `[batch, 3, height, width]` in 0..=1 as SEED's ViT takes them.
 pub fn normalise(images: Tensor<4>) -> Tensor<4> {
@@ -104,23 +104,7 @@ impl Tokenizer for Seed {
     }
 
     fn encode(&self, input: &Input) -> Result<Tokens, TokenizerError> {
-        let Input::Images(images) = input;
-        let [batch, channels, height, width] = images.dims();
-        let vit = &self.config.encoder.vit;
-        let side = vit.img_size;
-        if [channels, height, width] != [3, side, side] || vit.in_chans != 3 {
-            return Err(TokenizerError::Input {
-                what: "pictures",
-                expected: format!("[batch, {}, {side}, {side}], and RGB", vit.in_chans),
-                found: format!("{:?}", images.dims()),
-            });
-        }
-        let ids = match batch {
-            0 => Vec::new(),
-            _ => read_ids(self.network.encode(normalise(images.clone().to_device(&self.device))))?,
-        };
-        let (layout, vocab) = (self.info.layout.clone(), self.info.vocab.clone());
-        Ok(Tokens::new(ids, batch, layout, vocab, self.info.fingerprint)?)
+        encode(&self.network, &self.config, &self.info, input, &self.device)
     }
 
     fn decode(&self, tokens: &Tokens, options: &DecodeOptions) -> Result<Output, TokenizerError> {
@@ -128,13 +112,49 @@ impl Tokenizer for Seed {
     }
 
     fn embed(&self, tokens: &Tokens) -> Result<Latents, TokenizerError> {
-        check_maker(tokens, &self.info, &self.info.layout)?;
-        let shape = [tokens.batch(), tokens.positions()];
-        let vectors = self.network.codec().quantizer().vectors(upload_ids(tokens.ids(), shape, &self.device));
-        let vectors = match tokens.kept() {
-            Some(kept) => vectors * upload_mask(kept, shape, &self.device),
-            None => vectors,
-        };
-        Ok(Latents { vectors, layout: tokens.layout().clone() })
+        embed(&self.network, &self.info, tokens, &self.device)
     }
+}
+
+/// Tokens of pictures in 0..=1.
+pub(crate) fn encode(
+    network: &SeedNetwork,
+    config: &SeedConfig,
+    info: &TokenizerInfo,
+    input: &Input,
+    device: &Device,
+) -> Result<Tokens, TokenizerError> {
+    let Input::Images(images) = input;
+    let [batch, channels, height, width] = images.dims();
+    let vit = &config.encoder.vit;
+    let side = vit.img_size;
+    if [channels, height, width] != [3, side, side] || vit.in_chans != 3 {
+        return Err(TokenizerError::Input {
+            what: "pictures",
+            expected: format!("[batch, {}, {side}, {side}], and RGB", vit.in_chans),
+            found: format!("{:?}", images.dims()),
+        });
+    }
+    let ids = match batch {
+        0 => Vec::new(),
+        _ => read_ids(network.encode(normalise(images.clone().to_device(device))))?,
+    };
+    Ok(Tokens::new(ids, batch, info.layout.clone(), info.vocab.clone(), info.fingerprint)?)
+}
+
+/// Code vectors of tokens.
+pub(crate) fn embed(
+    network: &SeedNetwork,
+    info: &TokenizerInfo,
+    tokens: &Tokens,
+    device: &Device,
+) -> Result<Latents, TokenizerError> {
+    check_maker(tokens, info, &info.layout)?;
+    let shape = [tokens.batch(), tokens.positions()];
+    let vectors = network.codec().quantizer().vectors(upload_ids(tokens.ids(), shape, device));
+    let vectors = match tokens.kept() {
+        Some(kept) => vectors * upload_mask(kept, shape, device),
+        None => vectors,
+    };
+    Ok(Latents { vectors, layout: tokens.layout().clone() })
 }

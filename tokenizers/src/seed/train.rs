@@ -131,6 +131,8 @@ pub struct CodecLosses {
     pub indices: Tensor<2, Int>,
     /// What was compared with the codebook, `[batch, tokens, code width]`.
     pub latents: Tensor<3>,
+    /// Code vectors behind `decode_task_layer`, `[batch, tokens, width]`; their gradient passes the quantizer.
+    pub dequantized: Tensor<3>,
     /// Features `[batch, rows, channels]`.
     pub features: Tensor<3>,
 }
@@ -157,7 +159,7 @@ pub fn codec_losses(
     let dequantized = codec.dequantize(quantized.vectors, trace);
     let rebuilt = codec.rebuild(dequantized.clone(), trace);
     let reconstruction = rebuilt.map(|rebuilt| cosine_loss(rebuilt, embeddings));
-    let features = codec.features(dequantized, trace);
+    let features = codec.features(dequantized.clone(), trace);
     let distillation = match teacher {
         Some(teacher) if teacher.dims() != features.dims() => {
             let (expected, found) = (format!("{:?}", features.dims()), format!("{:?}", teacher.dims()));
@@ -174,7 +176,7 @@ pub fn codec_losses(
         }
     }
     let indices = quantized.indices;
-    Ok(CodecLosses { quantizer, reconstruction, distillation, total, indices, latents, features })
+    Ok(CodecLosses { quantizer, reconstruction, distillation, total, indices, latents, dequantized, features })
 }
 
 /// Mean over positions of one minus the cosine of two vectors `[batch, positions, width]`.
