@@ -6,9 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{picture, printed, refused, tessera};
+use burn::tensor::{Device, Int, Tensor};
+use common::{open, picture, printed, refused, tessera};
 use serde_json::{Value, json};
 use tessera::layers::checkpoint::{Weights, read_config};
+use tessera::tokenizers::{Input, load_tokens};
+use tessera::{DecodeOptions, DeviceChoice};
 
 const SETTINGS: &str = r#"
 [run]
@@ -140,6 +143,7 @@ fn a_pixel_decoder_is_trained_on_a_frozen_encoder_goes_on_after_an_interruption_
             printed(&mut decode);
             assert!(out.is_file());
         }
+        the_gpu_agrees(&model, &tokens);
         // A finished model goes on as it is.
         let text = SETTINGS.replace("from = \"seed\"", "from = \"whole\"");
         fs::write(folder.join("train.toml"), text.replace("steps = 6", "steps = 1")).unwrap();
@@ -147,12 +151,28 @@ fn a_pixel_decoder_is_trained_on_a_frozen_encoder_goes_on_after_an_interruption_
     }
 }
 
+/// Compares what the CPU and a GPU make of tokens, and of a picture.
+fn the_gpu_agrees(model: &Path, tokens: &Path) {
+    let Some(gpu) = open(DeviceChoice::Gpu(0)) else { return };
+    let tokens = load_tokens(tokens, false).unwrap().tokens;
+    let [cpu, gpu] = [Device::flex(), gpu].map(|device| {
+        let tokenizer = tessera::from_pretrained(&model.to_string_lossy(), &device).unwrap();
+        let pictures = tokenizer.decode(&tokens, &DecodeOptions::prefix(20)).unwrap().into_images().unwrap();
+        let ramp = Tensor::<1, Int>::arange(0..432, &device).float().div_scalar(432.0).reshape([1, 3, 12, 12]);
+        let ids = tokenizer.encode(&Input::Images(ramp)).unwrap().ids().to_vec();
+        (pictures.into_data().iter::<f32>().collect::<Vec<_>>(), ids)
+    });
+    let error = cpu.0.iter().zip(&gpu.0).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(error < 1e-3, "{error}");
+    assert_eq!(cpu.1, gpu.1);
+}
+
 #[test]
 fn settings_that_do_not_fit_are_refused() {
     let bench = bench("flow");
     let folder = bench.path();
     for (arguments, says) in [
-        (&["--stage", "decoder"][..], "loss.stage"),
+        (&["--stage", "decoder", "--reseed-every", "0"][..], "loss.stage"),
         (&["--proxy", "x"], "model.proxy"),
         (&["--free-steps", "5"], "codebook.free_steps"),
         (&["--vae", "x"], "model.vae"),

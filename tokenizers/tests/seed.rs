@@ -2,13 +2,15 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use tessera_layers::checkpoint::{NamedTensor, Precision, Weights, write_safetensors};
 use tessera_layers::{Init, ParamSource, ParamSpec, Trace};
 use tessera_tokenizers::seed::train::{
-    Captions, Sides, clean_caption, codec_losses, contrastive_loss, contrastive_losses, cosine_loss,
+    Captions, Sides, class_contrastive_loss, clean_caption, codec_losses, contrastive_loss, contrastive_losses,
+    cosine_loss, two_view_loss,
 };
 use tessera_tokenizers::seed::{
     ContrastiveConfig, EncoderConfig, LossWeights, QformerConfig, SeedConfig, SeedContrastive, SeedKind, SeedNetwork,
-    VisualVocabulary, VitConfig, VocabularyError,
+    UnclipCondition, VisualVocabulary, VitConfig, VocabularyError,
 };
 use tessera_tokenizers::{
     ConfigError, DecodeOptions, Fingerprint, Input, ModelConfig, TokenLayout, TokenizerError, Tokens,
@@ -324,6 +326,44 @@ fn machines_that_share_a_batch_have_its_loss_between_them() {
     let loss: f32 = contrastive_loss(sides, Tensor::from_floats([1.0], &device), 0.2).into_scalar();
     let (right, wrong) = (-(1.0 + (-1.0_f32).exp()).ln(), -(1.0 + 1.0_f32.exp()).ln());
     assert!((loss + 0.9 * right + 0.1 * wrong).abs() < 1e-6, "{loss}");
+}
+
+#[test]
+fn views_and_classes_stand_in_for_captions() {
+    let device = Device::flex();
+    let axes = || Tensor::<2>::from_floats([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]], &device);
+    let temperature = || Tensor::<1>::from_floats([0.5], &device);
+    let number = |loss: Tensor<1>| loss.into_scalar::<f32>();
+    // Each finds itself and one more that is the same: similarities 2, 2, 0, 0.
+    let expected = ((2.0 * 2.0_f32.exp() + 2.0) / 2.0_f32.exp()).ln();
+    assert!((number(two_view_loss(axes(), axes(), temperature())) - expected).abs() < 1e-5);
+    // Without itself: one that is the same, and two at right angles.
+    let right = ((2.0_f32.exp() + 2.0) / 2.0_f32.exp()).ln();
+    assert!((number(class_contrastive_loss(axes(), &[5, 7, 5, 7], temperature())) - right).abs() < 1e-5);
+    // The third is alone in its class, and so nobody's; the second and fourth find each other.
+    assert!((number(class_contrastive_loss(axes(), &[5, 7, 6, 7], temperature())) - right).abs() < 1e-5);
+    let wrong = number(class_contrastive_loss(axes(), &[5, 5, 7, 7], temperature()));
+    assert!(wrong > right + 1.0, "{wrong} {right}");
+    assert_eq!(number(class_contrastive_loss(axes(), &[1, 2, 3, 4], temperature())), 0.0);
+}
+
+#[test]
+fn unclip_reads_the_normalizer_of_the_diffusion_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |mean: usize, deviation: usize| {
+        let path = folder.path().join("normalizer.safetensors");
+        let tensor =
+            |name: &str, width| NamedTensor { name: name.to_owned(), shape: vec![1, width], values: vec![2.0; width] };
+        let tensors = [tensor("mean", mean), tensor("std", deviation)];
+        write_safetensors(&path, &tensors, Precision::F32, Default::default()).unwrap();
+        UnclipCondition::load(&Weights::open(&path).unwrap(), &Device::flex())
+    };
+    let zeros = || Tensor::<2>::zeros([1, 4], &Device::flex());
+    let condition = open(4, 4).unwrap().apply(zeros(), zeros(), 0).unwrap();
+    // (0 - 2) / 2, less what the level takes, back to 0 and a little: the level takes 0.002 % of it.
+    let values: Vec<f32> = condition.into_data().iter().collect();
+    assert!((values[0] - 4.13e-5).abs() < 1e-5 && values.len() == 8, "{values:?}");
+    assert!(open(4, 5).unwrap_err().to_string().contains("image normalizer"));
 }
 
 #[test]

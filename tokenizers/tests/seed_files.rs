@@ -44,7 +44,7 @@ fn small(model_type: SeedKind) -> SeedConfig {
         image_down_dims: vec![6, 2],
         image_features_dim: 7,
         text_features_dim: 5,
-        reverse_qformer: (model_type != SeedKind::Seed2).then(|| ReverseConfig {
+        reverse_qformer: (model_type != SeedKind::Seed2).then_some(ReverseConfig {
             num_hidden_layers: 1,
             num_query_token: 3,
             encoder_width: 12,

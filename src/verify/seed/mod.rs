@@ -13,14 +13,17 @@ use super::{Case, CaseError, Value, Values};
 
 pub(super) fn run(case: &Case, device: &Device, values: &mut Values) -> Result<(), CaseError> {
     match case.kind.as_str() {
-        "seed1-reverse" | "seed2-mlp" | "seed2-checkpoint-pt" => tokenizer::run(case, device, values),
-        "seed2-causality" => causality::run(case, device, values),
-        "seed2-losses" => codec::run(case, device, values),
+        "seed1-reverse" | "seed1-checkpoint-pt" | "seed2-mlp" | "seed2-reverse" | "seed2-checkpoint-pt" => {
+            tokenizer::run(case, device, values)
+        }
+        "seed1-causality" | "seed2-causality" => causality::run(case, device, values),
+        "seed1-losses" | "seed2-losses" => codec::run(case, device, values),
         "seed-itc" => contrastive::run(case, device, values),
         other => Err(CaseError::UnknownKind {
             system: case.system.clone(),
             kind: other.to_owned(),
-            known: "seed1-reverse, seed2-mlp, seed2-checkpoint-pt, seed2-causality, seed2-losses and seed-itc",
+            known: "seed1-reverse, seed2-mlp, seed2-reverse, seed{1,2}-checkpoint-pt, seed{1,2}-causality, \
+                    seed{1,2}-losses and seed-itc",
         }),
     }
 }

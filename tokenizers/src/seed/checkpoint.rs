@@ -8,7 +8,8 @@ use tessera_layers::checkpoint::{CheckpointError, ContentHash, TensorEntry, Weig
 use tessera_layers::params::entries;
 use tessera_layers::{ParamResult, ParamSource, ParamSpec, Params};
 
-use super::config::{ContrastiveConfig, EncoderConfig, SeedConfig};
+use super::config::{EncoderConfig, SeedConfig};
+use super::contrastive_config::ContrastiveConfig;
 use super::surplus::without_surplus;
 use super::{Seed, SeedContrastive, SeedNetwork};
 use crate::LoadError;

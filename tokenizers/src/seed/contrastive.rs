@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 use tessera_layers::{Init, Linear, ParamResult, Params, Trace};
 
-use super::config::ContrastiveConfig;
+use super::contrastive_config::ContrastiveConfig;
 use super::encoder::SeedEncoder;
 use crate::quantizers::l2_normalise;
 

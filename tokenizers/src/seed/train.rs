@@ -1,6 +1,6 @@
 //! Losses of both stages of SEED's training.
 
-use burn::tensor::{Int, Tensor, activation};
+use burn::tensor::{Int, Tensor, TensorData, activation};
 use tessera_layers::Trace;
 
 use super::qformer::padding_weights;
@@ -104,6 +104,39 @@ pub fn contrastive_loss(sides: Sides, temperature: Tensor<1>, label_smoothing: f
     let of_texts = text.matmul(images.transpose()) / temperature;
     let entropy = |logits: Tensor<2>| smoothed_cross_entropy(logits, first, label_smoothing);
     (entropy(of_images) + entropy(of_texts)).div_scalar(2.0)
+}
+
+/// For training without captions: two views of each picture, features `[batch, width]` of length 1 each, must find each other among
+/// all.
+pub fn two_view_loss(first: Tensor<2>, second: Tensor<2>, temperature: Tensor<1>) -> Tensor<1> {
+    contrastive_loss(
+        Sides { image: first, text: second, all_images: None, all_texts: None, first: 0 },
+        temperature,
+        0.0,
+    )
+}
+
+/// For training with classes in place of captions: pictures, features `[batch, width]` of length 1, must find those of their class.
+///
+/// Mean over pictures that are not alone in their class of the mean of `-log softmax` at the others of it; a picture is not compared with
+/// itself. Zero where every picture is alone. Source: Khosla et al. 2020, "Supervised Contrastive Learning" (arXiv 2004.11362),
+/// equation 2.
+pub fn class_contrastive_loss(features: Tensor<2>, classes: &[u32], temperature: Tensor<1>) -> Tensor<1> {
+    let [batch, _] = features.dims();
+    let device = features.device();
+    let alike = |a: usize, b: usize| a != b && classes.get(a).is_some() && classes.get(a) == classes.get(b);
+    let counts: Vec<usize> = (0..batch).map(|a| (0..batch).filter(|&b| alike(a, b)).count()).collect();
+    let anchors = counts.iter().filter(|count| **count > 0).count().max(1);
+    let mut shares = Vec::with_capacity(batch * batch);
+    for (a, count) in counts.iter().enumerate() {
+        let share = 1.0 / (anchors * count.max(&1)) as f32;
+        shares.extend((0..batch).map(|b| if alike(a, b) { share } else { 0.0 }));
+    }
+    let shares = Tensor::<2>::from_data(TensorData::new(shares, [batch, batch]), &device);
+    // A large number, not infinity, keeps a picture from itself: its share is 0, and 0 times infinity would be no number.
+    let itself = Tensor::<2>::eye(batch, &device).mul_scalar(-1e4);
+    let logits = features.clone().matmul(features.transpose()) / temperature.reshape([1, 1]) + itself;
+    (activation::log_softmax(logits, 1) * shares).sum().neg()
 }
 
 /// Cross-entropy of `logits [rows, classes]` with classes `first`, `first + 1` ..., of whose weight `smoothing` is spread evenly.

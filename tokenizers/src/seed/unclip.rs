@@ -1,6 +1,9 @@
 //! What SEED-2's features become before Stable Diffusion's unCLIP U-Net takes them.
 
 use burn::tensor::{Device, Tensor, TensorData};
+use tessera_layers::checkpoint::{CheckpointError, Weights};
+
+use crate::LoadError;
 
 /// Why features could not be made a condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +57,25 @@ impl UnclipCondition {
             return Err(UnclipError::Shape { what: "mean and deviation", expected, found: found.to_vec() });
         }
         Ok(Self { mean, deviation })
+    }
+
+    /// From the file of the diffusion model's `image_normalizer`.
+    ///
+    /// # Errors
+    /// [`LoadError`] if it has no `mean` and `std` of one row each and one width.
+    pub fn load(weights: &Weights, device: &Device) -> Result<Self, LoadError> {
+        let read = |name: &str| -> Result<Tensor<2>, LoadError> {
+            let values = weights.read_f32(name)?;
+            let width = values.len();
+            Ok(Tensor::from_data(TensorData::new(values, [1, width]), device))
+        };
+        Self::new(read("mean")?, read("std")?).map_err(|error| {
+            LoadError::Checkpoint(CheckpointError::Malformed {
+                path: weights.path().to_owned(),
+                expected: "an image normalizer, mean and std of one width",
+                found: error.to_string(),
+            })
+        })
     }
 
     /// The share of the embedding's variance that is left at `level`.
