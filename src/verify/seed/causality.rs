@@ -1,6 +1,6 @@
 //! Causality: queries disturbed from some place on, fewer queries, and the same without the mask.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use tessera_layers::Trace;
 use tessera_tokenizers::seed::{SeedConfig, SeedNetwork, load};
 
@@ -19,7 +19,7 @@ pub(super) fn run(case: &Case, device: &Device, values: &mut Values) -> Result<(
     let look = |queries: Tensor<3>, causal: bool| encoder.look(queries, vision.clone(), causal, &mut Trace::none());
 
     let queries = encoder.query_tokens();
-    let [_, count, width] = queries.dims();
+    let [_, count, _] = queries.dims();
     put(network, "base", look(queries.clone(), true), values);
     put(network, "noncausal", look(queries.clone(), false), values);
     for length in numbered(values, "prefix") {
@@ -45,16 +45,25 @@ pub(super) fn run(case: &Case, device: &Device, values: &mut Values) -> Result<(
         if cut >= count {
             return Err(CaseError::input("a cut", format!("0 to {}", count - 1), cut.to_string()));
         }
-        let kept = Tensor::zeros([1, cut, width], device);
-        let changed = queries.clone() + Tensor::cat(vec![kept, delta.clone().slice([0..1, cut..count])], 1);
+        // Rows before the cut stay as they are.
+        let factors: Vec<f32> = (0..count).map(|row| f32::from(u8::from(row >= cut))).collect();
+        let factors = Tensor::<3>::from_data(TensorData::new(factors, [1, count, 1]), device);
+        let changed = queries.clone() + delta.clone() * factors;
         put(network, &format!("cut{cut}"), look(changed.clone(), true), values);
-        // Of the control the recording has the first row alone, which no later query may change under the mask.
-        let first = look(changed, false);
-        let [batch, _, width] = first.dims();
+        // Of the control the recording has the first rows alone, which no later query may change under the mask.
+        let control = look(changed, false);
+        let [batch, _, width] = control.dims();
         let name = format!("noncausal_cut{cut}.causal_embeddings");
-        values.floats(&name, first.slice([0..batch, 0..1, 0..width]));
+        let rows = recorded_rows(case, &name).unwrap_or(1).clamp(1, count);
+        values.floats(&name, control.slice([0..batch, 0..rows, 0..width]));
     }
     Ok(())
+}
+
+/// Rows of an expected tensor `[batch, rows, width]`.
+fn recorded_rows(case: &Case, name: &str) -> Option<usize> {
+    let entries = case.expected.iter().flat_map(|expected| expected.entries());
+    entries.into_iter().find(|entry| entry.name == name)?.shape.get(1).copied()
 }
 
 /// Embeddings, latents and tokens under `{name}.`.

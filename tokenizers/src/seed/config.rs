@@ -173,7 +173,7 @@ impl SeedConfig {
     ///
     /// # Errors
     /// [`ConfigError`] naming what is missing or does not fit; [`ConfigError::Unsupported`] for the first training stage, which
-    /// has no codebook (see [`ContrastiveConfig`]).
+    /// has no codebook (see [`ContrastiveConfig`](super::ContrastiveConfig)).
     pub fn from_value(document: &Value) -> Result<Self, ConfigError> {
         if document.get("model_type").and_then(Value::as_str) == Some(STAGE_1) {
             return Err(ConfigError::Unsupported(

@@ -23,8 +23,8 @@ pub struct EvaVit {
 }
 
 impl EvaVit {
-    /// Takes every tensor. `positions` is the number of rows of the file's `pos_embed`, its class row included, which
-    /// [`EvaVit::fit_positions`] brings to the grid of `config`.
+    /// Takes every tensor. `positions` is the number of rows of the file's `pos_embed`, its class row included; loading
+    /// brings those of another grid to the grid of `config` (see [`resize_positions`]).
     pub fn new(params: &Params, config: &VitConfig, positions: usize) -> ParamResult<Self> {
         let (width, start) = (config.embed_dim, Init::Normal(0.02));
         let sizes = BlockSizes { width, heads: config.num_heads, mlp: config.mlp(), epsilon: config.norm_eps };
