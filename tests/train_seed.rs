@@ -151,6 +151,23 @@ fn a_pixel_decoder_is_trained_on_a_frozen_encoder_goes_on_after_an_interruption_
     }
 }
 
+#[test]
+fn an_encoder_learns_with_its_decoder_where_that_is_asked_for() {
+    let bench = bench("direct");
+    let folder = bench.path();
+    let mut config: Value = read_config(&folder.join("config.json")).unwrap();
+    (config["pixels"]["train_encoder"], config["pixels"]["contrast"]) = (json!(true), json!(0.5));
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    printed(&mut train(folder, "whole"));
+    let trained = Weights::open(&folder.join("whole/model.safetensors")).unwrap();
+    let seed = Weights::open(&folder.join("seed/seed_quantizer.pt")).unwrap();
+    for name in ["visual_encoder.blocks.0.attn.q_bias", "Qformer.bert.encoder.layer.0.attention.self.query.weight"] {
+        assert_ne!(trained.read_f32(name).unwrap(), seed.read_f32(name).unwrap(), "{name}");
+    }
+    let lines = fs::read_to_string(folder.join("whole/metrics.jsonl")).unwrap();
+    assert!(lines.contains("\"contrast\""), "{lines}");
+}
+
 /// Compares what the CPU and a GPU make of tokens, and of a picture.
 fn the_gpu_agrees(model: &Path, tokens: &Path) {
     let Some(gpu) = open(DeviceChoice::Gpu(0)) else { return };

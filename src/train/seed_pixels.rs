@@ -1,4 +1,4 @@
-//! Training SEED's codec and its pixel decoder; the encoder is frozen.
+//! Training SEED's codec and its pixel decoder; the encoder is frozen, or learns with them.
 
 use burn::tensor::{Device, Int, Tensor};
 use rand::Rng as _;
@@ -8,7 +8,7 @@ use tessera_layers::{ParamSpec, Trace};
 use tessera_tokenizers::flextok::{Guidance, flow_noise};
 use tessera_tokenizers::quantizers::VectorQuantizer;
 use tessera_tokenizers::seed::{ENCODER, normalise};
-use tessera_tokenizers::seed_pixels::train::{draw, pixel_losses};
+use tessera_tokenizers::seed_pixels::train::{PixelBatch, draw, pixel_losses, view_contrast};
 use tessera_tokenizers::seed_pixels::{self, PixelSampling, SeedPixelsConfig, SeedPixelsNetwork, Shown, sample_pixels};
 
 use super::architecture::open_weights;
@@ -17,6 +17,9 @@ use super::objectives::only_single;
 use super::parameters::Parameters;
 use super::validation::token_counts;
 use super::{CodebookConfig, TrainConfig, TrainError};
+
+/// Temperature of the contrast between views: the start of SEED's learned one.
+const TEMPERATURE: f32 = 0.07;
 
 /// Pixels, with a weight that grows; quantizer, rebuilt embeddings and a teacher's features as SEED's second stage has them.
 ///
@@ -82,6 +85,15 @@ impl SeedPixelsObjective {
     }
 }
 
+/// Pictures `[batch, 3, side, side]` mirrored, and cut to seven to ten tenths of their sides anywhere.
+fn another_view(images: Tensor<4>, rng: &mut ChaCha8Rng) -> Tensor<4> {
+    let [batch, channels, side, _] = images.dims();
+    let kept = rng.random_range(side * 7 / 10..=side).max(1);
+    let [top, left] = [0; 2].map(|_: usize| rng.random_range(0..=side - kept));
+    let cut = images.flip([3]).slice([0..batch, 0..channels, top..top + kept, left..left + kept]);
+    resize(cut, [side, side], Resampling::Bicubic)
+}
+
 fn is_encoder(name: &str) -> bool {
     ENCODER.iter().any(|part| name.starts_with(part))
 }
@@ -95,7 +107,7 @@ impl Objective for SeedPixelsObjective {
     }
 
     fn is_trained(&self, name: &str) -> bool {
-        !is_encoder(name)
+        self.config.pixels.train_encoder || !is_encoder(name)
     }
 
     fn image_size(&self) -> usize {
@@ -117,19 +129,33 @@ impl Objective for SeedPixelsObjective {
         step: u64,
         rng: &mut ChaCha8Rng,
     ) -> Result<Losses, TrainError> {
-        let (embeddings, teacher) = self.see(network, images.clone());
+        let trains_encoder = self.config.pixels.train_encoder;
+        let (embeddings, teacher) = match trains_encoder {
+            // What it would learn from changes with it, so there is no teacher.
+            true => (network.seed().encoder().forward(normalise(images.clone()), &mut Trace::none()), None),
+            false => {
+                let (embeddings, teacher) = self.see(network, images.clone());
+                (embeddings.autodiff(), teacher.map(Tensor::autodiff))
+            }
+        };
         let ([batch, tokens, _], side) = (embeddings.dims(), self.config.pixels.side);
+        let plain = embeddings.device().without_autodiff();
         let draws = draw(&self.config.pixels, tokens, batch, rng);
-        let noise = flow_noise(rng.random(), 0, [batch, 3, side, side], &embeddings.device());
-        let target = resize(images, [side, side], Resampling::Bicubic);
+        let noise = flow_noise(rng.random(), 0, [batch, 3, side, side], &plain).autodiff();
+        let contrast = (self.config.pixels.contrast > 0.0).then(|| {
+            let view = normalise(another_view(images.clone(), rng));
+            let second = network.seed().encoder().forward(view, &mut Trace::none());
+            view_contrast(network, embeddings.clone(), second, TEMPERATURE)
+        });
+        let images = resize(images, [side, side], Resampling::Bicubic);
         let weights = self.config.seed.loss_weights;
-        let teacher = teacher.map(Tensor::autodiff);
-        let losses = pixel_losses(network, embeddings.autodiff(), target, noise.autodiff(), &draws, teacher, &weights)
-            .map_err(|error| TrainError::Codec(error.into()))?;
+        let batch = PixelBatch { embeddings, images, noise, draws, teacher, trains_encoder };
+        let losses = pixel_losses(network, batch, &weights).map_err(|error| TrainError::Codec(error.into()))?;
         let share = if self.ramp > 0.0 { ((step + 1) as f64 / self.ramp).min(1.0) } else { 1.0 };
         let mut others = vec![("vq", weights.embed, losses.codec.quantizer)];
         others.extend(losses.codec.reconstruction.map(|loss| ("embeddings", weights.recon, loss)));
         others.extend(losses.codec.distillation.map(|loss| ("features", weights.distil_image, loss)));
+        others.extend(contrast.map(|loss| ("contrast", self.config.pixels.contrast, loss)));
         Ok(Losses {
             reconstruction: losses.pixels.mul_scalar(share),
             quantizer: None,

@@ -7,7 +7,9 @@ use rand::SeedableRng as _;
 use tessera_layers::{Init, ParamSpec, Trace};
 use tessera_tokenizers::flextok::{Guidance, flow_noise};
 use tessera_tokenizers::seed::{EncoderConfig, LossWeights, QformerConfig, SeedConfig, SeedKind, VitConfig, normalise};
-use tessera_tokenizers::seed_pixels::train::{PixelDraw, draw, picture_loss, pixel_losses, ssim};
+use tessera_tokenizers::seed_pixels::train::{
+    PixelBatch, PixelDraw, draw, picture_loss, pixel_losses, ssim, view_contrast,
+};
 use tessera_tokenizers::seed_pixels::{
     self, PixelConfig, PixelKind, PixelSampling, SeedPixelsConfig, SeedPixelsNetwork, Shown, sample_pixels,
 };
@@ -100,9 +102,16 @@ fn a_configuration_is_read_and_written_and_wrong_sizes_are_named() {
     let whole = ModelConfig::SeedPixels(config(PixelKind::Direct, 16));
     assert_eq!(ModelConfig::from_value(&whole.to_value()).unwrap(), whole);
     let mut wrong = whole.to_value();
-    for (key, value) in
-        [("patch", 3), ("width", 6), ("heads", 5), ("depth", 0), ("steps", 0), ("guidance", -1), ("ramp", 2)]
-    {
+    for (key, value) in [
+        ("patch", 3),
+        ("width", 6),
+        ("heads", 5),
+        ("depth", 0),
+        ("steps", 0),
+        ("guidance", -1),
+        ("ramp", 2),
+        ("contrast", 1),
+    ] {
         let old = wrong["pixels"][key].clone();
         wrong["pixels"][key] = value.into();
         let error = ModelConfig::from_value(&wrong).unwrap_err().to_string();
@@ -128,12 +137,14 @@ impl ModuleVisitor for Moved<'_> {
 }
 
 /// One pass of training.
-fn losses(network: &SeedPixelsNetwork, shown: Shown, weights: &LossWeights) -> seed_pixels::train::PixelLosses {
+fn losses(network: &SeedPixelsNetwork, shown: Shown, trains_encoder: bool) -> seed_pixels::train::PixelLosses {
     let seen = normalise(images(2, 16)).autodiff();
     let embeddings = network.seed().encoder().forward(seen, &mut Trace::none());
     let noise = flow_noise(1, 0, [2, 3, 8, 8], &Device::flex()).autodiff();
-    let draws = [PixelDraw { shown, time: 0.5 }; 2];
-    pixel_losses(network, embeddings, images(2, 8).autodiff(), noise, &draws, None, weights).unwrap()
+    let draws = vec![PixelDraw { shown, time: 0.5 }; 2];
+    let images = images(2, 8).autodiff();
+    let batch = PixelBatch { embeddings, images, noise, draws, teacher: None, trains_encoder };
+    pixel_losses(network, batch, &LossWeights::default()).unwrap()
 }
 
 #[test]
@@ -143,10 +154,10 @@ fn pixels_train_the_codec_straight_through_the_quantizer_and_never_the_encoder()
         // The head that starts at zero passes nothing on: give it one step first.
         let (network, specs) = seed_pixels::random(&config(kind, 16), 2, &device).unwrap().into_network();
         let network = train(network, 3, |network, _| {
-            let losses = losses(network, Shown::prefix(6), &LossWeights::default());
+            let losses = losses(network, Shown::prefix(6), false);
             losses.codec.total + losses.pixels
         });
-        let found = losses(&network, Shown::prefix(6), &LossWeights::default());
+        let found = losses(&network, Shown::prefix(6), false);
         let gradients = found.pixels.backward();
         let mut visitor = Moved { specs: &specs, gradients: &gradients, found: Vec::new() };
         network.visit(&mut visitor);
@@ -174,7 +185,16 @@ fn pixels_train_the_codec_straight_through_the_quantizer_and_never_the_encoder()
         ] {
             assert!(!moved(name), "{kind:?} {name}");
         }
-        let part = losses(&network, Shown::prefix(2), &LossWeights::default());
+        // Where it is asked for, the encoder learns too, but for the text that it has not.
+        let through = losses(&network, Shown::prefix(6), true);
+        let gradients = through.pixels.backward();
+        let mut visitor = Moved { specs: &specs, gradients: &gradients, found: Vec::new() };
+        network.visit(&mut visitor);
+        let moved = |name: &str| visitor.found.iter().any(|(other, moved)| other.starts_with(name) && *moved);
+        for name in ["visual_encoder.blocks", "ln_vision", "Qformer", "query_tokens"] {
+            assert!(moved(name), "{kind:?} {name}");
+        }
+        let part = losses(&network, Shown::prefix(2), false);
         let gradients = part.pixels.backward();
         let mut visitor = Moved { specs: &specs, gradients: &gradients, found: Vec::new() };
         network.visit(&mut visitor);
@@ -223,9 +243,9 @@ fn a_decoder_of_one_pass_learns_its_pictures_and_needs_their_tokens() {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
     let network = train(network, 400, |network, _| {
         let draws = draw(&config.pixels, tokens, count, &mut rng);
-        let images = images(count, 8).autodiff();
-        let weights = LossWeights::default();
-        let found = pixel_losses(network, embeddings.clone(), images, noise.clone(), &draws, None, &weights).unwrap();
+        let (embeddings, images, noise) = (embeddings.clone(), images(count, 8).autodiff(), noise.clone());
+        let batch = PixelBatch { embeddings, images, noise, draws, teacher: None, trains_encoder: false };
+        let found = pixel_losses(network, batch, &LossWeights::default()).unwrap();
         found.codec.total + found.pixels.mul_scalar(4.0)
     });
     let codec = network.seed().codec();
@@ -261,7 +281,8 @@ fn a_flow_learns_its_pictures() {
         let draws = draw(&config.pixels, 6, 4 * count, &mut rng);
         let noise = flow_noise(step as u64, 0, [4 * count, 3, 8, 8], &Device::flex()).autodiff();
         let (embeddings, images) = (embeddings.clone().repeat_dim(0, 4), images(count, 8).repeat_dim(0, 4).autodiff());
-        let found = pixel_losses(network, embeddings, images, noise, &draws, None, &LossWeights::default()).unwrap();
+        let batch = PixelBatch { embeddings, images, noise, draws, teacher: None, trains_encoder: false };
+        let found = pixel_losses(network, batch, &LossWeights::default()).unwrap();
         let number: f32 = found.pixels.clone().into_scalar();
         if step < 20 {
             first.push(number)
@@ -286,6 +307,20 @@ fn a_flow_learns_its_pictures() {
     let (plain, guided) = (sampled(1.0), sampled(1.5));
     println!("plain {plain}, guided {guided}, loss {first} to {last}");
     assert!(plain > 12.0 && plain != guided, "{plain} {guided}");
+}
+
+#[test]
+fn views_of_one_picture_find_each_other_by_their_last_tokens() {
+    let device = Device::flex().autodiff();
+    let (network, _) = seed_pixels::random(&config(PixelKind::Direct, 16), 2, &device).unwrap().into_network();
+    let (first, number) = (embeddings(4), |loss: Tensor<1>| loss.into_scalar::<f32>());
+    let same = number(view_contrast(&network, first.clone(), first.clone(), 0.07));
+    let turned = Tensor::cat(vec![first.clone().slice([1..4]), first.clone().slice([0..1])], 0);
+    let other = number(view_contrast(&network, first.clone(), turned, 0.07));
+    assert!(same < other - 1.0, "{same} {other}");
+    // Tokens before the last do not count.
+    let early = Tensor::cat(vec![first.clone().slice([0..4, 0..5]).neg(), first.clone().slice([0..4, 5..6])], 1);
+    assert_eq!(number(view_contrast(&network, early, first, 0.07)), same);
 }
 
 #[test]

@@ -185,13 +185,27 @@ pub fn codec_losses(
     weights: &LossWeights,
     trace: &mut Trace,
 ) -> Result<CodecLosses, TokenizerError> {
-    let embeddings = embeddings.detach();
+    codec_losses_through(codec, embeddings.detach(), teacher, weights, trace)
+}
+
+/// [`codec_losses`] whose gradients go on into the embeddings, for an encoder that is trained too. What embeddings are rebuilt to stays a
+/// constant.
+///
+/// # Errors
+/// As [`codec_losses`].
+pub fn codec_losses_through(
+    codec: &SeedCodec,
+    embeddings: Tensor<3>,
+    teacher: Option<Tensor<3>>,
+    weights: &LossWeights,
+    trace: &mut Trace,
+) -> Result<CodecLosses, TokenizerError> {
     let latents = codec.latents(embeddings.clone());
     let quantized = codec.quantizer().forward(latents.clone());
     let quantizer = quantized.commitment_loss + quantized.codebook_loss.mul_scalar(codec.beta());
     let dequantized = codec.dequantize(quantized.vectors, trace);
     let rebuilt = codec.rebuild(dequantized.clone(), trace);
-    let reconstruction = rebuilt.map(|rebuilt| cosine_loss(rebuilt, embeddings));
+    let reconstruction = rebuilt.map(|rebuilt| cosine_loss(rebuilt, embeddings.detach()));
     let features = codec.features(dequantized.clone(), trace);
     let distillation = match teacher {
         Some(teacher) if teacher.dims() != features.dims() => {

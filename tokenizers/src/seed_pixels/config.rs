@@ -44,6 +44,10 @@ pub struct PixelConfig {
     pub guidance: f64,
     /// Share of the training over which the pixels' loss gains its full weight.
     pub ramp: f64,
+    /// Whether training changes the encoder too; it is frozen where absent, as in SEED's second stage.
+    pub train_encoder: bool,
+    /// Weight of a contrastive loss between two views of each picture, which keeps an encoder that is trained discriminative.
+    pub contrast: f64,
 }
 
 impl Default for PixelConfig {
@@ -61,6 +65,8 @@ impl Default for PixelConfig {
             steps: 25,
             guidance: 2.0,
             ramp: 0.2,
+            train_encoder: false,
+            contrast: 0.0,
         }
     }
 }
@@ -98,9 +104,14 @@ impl PixelConfig {
                 return Err(ConfigError::invalid(key, "a share from 0 to 1", share.to_string()));
             }
         }
-        match self.guidance.is_finite() && self.guidance >= 0.0 {
-            true => Ok(()),
-            false => Err(ConfigError::invalid("pixels.guidance", "a number from 0 on", self.guidance.to_string())),
+        for (key, number) in [("pixels.guidance", self.guidance), ("pixels.contrast", self.contrast)] {
+            if !(number >= 0.0 && number.is_finite()) {
+                return Err(ConfigError::invalid(key, "a number from 0 on", number.to_string()));
+            }
+        }
+        match self.contrast > 0.0 && !self.train_encoder {
+            true => Err(ConfigError::invalid("pixels.contrast", "0 for a frozen encoder", self.contrast.to_string())),
+            false => Ok(()),
         }
     }
 }

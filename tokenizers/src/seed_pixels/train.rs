@@ -9,8 +9,9 @@ use tessera_layers::Trace;
 use super::config::{PixelConfig, PixelKind};
 use super::model::{SeedPixelsNetwork, Shown};
 use crate::TokenizerError;
+use crate::quantizers::l2_normalise;
 use crate::seed::LossWeights;
-use crate::seed::train::{CodecLosses, codec_losses};
+use crate::seed::train::{CodecLosses, codec_losses_through, two_view_loss};
 
 /// What chance decides for one item.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,23 +48,36 @@ pub struct PixelLosses {
     pub pictures: Option<Tensor<4>>,
 }
 
-/// Losses on causal embeddings `[batch, tokens, width]` of a frozen encoder. `images` are the pictures in 0..=1 at the decoder's side,
-/// `noise` has their shape; `teacher` as of [`codec_losses`].
+/// What is learnt from at once.
+#[derive(Debug, Clone)]
+pub struct PixelBatch {
+    /// Causal embeddings `[batch, tokens, width]`.
+    pub embeddings: Tensor<3>,
+    /// The pictures in 0..=1 at the decoder's side, `[batch, 3, side, side]`.
+    pub images: Tensor<4>,
+    /// Standard normal noise of their shape; only a flow takes notice.
+    pub noise: Tensor<4>,
+    /// One for each picture.
+    pub draws: Vec<PixelDraw>,
+    /// As of [`codec_losses`](crate::seed::train::codec_losses).
+    pub teacher: Option<Tensor<3>>,
+    /// Whether gradients go on into the embeddings; otherwise they end there, as in SEED's second stage.
+    pub trains_encoder: bool,
+}
+
+/// Losses of a batch: SEED's own, and the pixels'.
 ///
-/// Pixels' gradients pass the quantizer straight through to `encode_task_layer`, and never reach the encoder. Prefixes are shown to
-/// pixels alone, SEED's own losses see all tokens.
+/// Pixels' gradients pass the quantizer straight through to `encode_task_layer`. Prefixes are shown to pixels alone, SEED's own losses
+/// see all tokens.
 ///
 /// # Errors
 /// [`TokenizerError::Input`] if shapes do not fit.
 pub fn pixel_losses(
     network: &SeedPixelsNetwork,
-    embeddings: Tensor<3>,
-    images: Tensor<4>,
-    noise: Tensor<4>,
-    draws: &[PixelDraw],
-    teacher: Option<Tensor<3>>,
+    batch: PixelBatch,
     weights: &LossWeights,
 ) -> Result<PixelLosses, TokenizerError> {
+    let PixelBatch { embeddings, images, noise, draws, teacher, trains_encoder } = batch;
     let (side, [batch, ..]) = (network.pixels().side(), embeddings.dims());
     let expected = [batch, 3, side, side];
     if images.dims() != expected || noise.dims() != expected || draws.len() != batch {
@@ -74,7 +88,8 @@ pub fn pixel_losses(
             found,
         });
     }
-    let codec = codec_losses(network.seed().codec(), embeddings, teacher, weights, &mut Trace::none())?;
+    let embeddings = if trains_encoder { embeddings } else { embeddings.detach() };
+    let codec = codec_losses_through(network.seed().codec(), embeddings, teacher, weights, &mut Trace::none())?;
     let shown: Vec<Shown> = draws.iter().map(|draw| draw.shown).collect();
     let condition = network.condition(codec.dequantized.clone(), &shown);
     let target = images.mul_scalar(2.0).sub_scalar(1.0);
@@ -92,6 +107,24 @@ pub fn pixel_losses(
         .ok_or_else(|| TokenizerError::Unsupported("the pixel decoder is neither a flow nor of one pass".to_owned()))?;
     let pixels = (velocity - (noise - target)).square().mean();
     Ok(PixelLosses { codec, pixels, pictures: None })
+}
+
+/// What keeps an encoder that is trained with pixels discriminative: two views of each picture, as causal embeddings
+/// `[batch, tokens, width]` each, must find each other by their last tokens, which alone have seen all others, before the
+/// quantizer and behind it. Similarities are divided by `temperature`.
+pub fn view_contrast(network: &SeedPixelsNetwork, first: Tensor<3>, second: Tensor<3>, temperature: f32) -> Tensor<1> {
+    let codec = network.seed().codec();
+    let quantized = |embeddings: &Tensor<3>| {
+        let vectors = codec.quantizer().forward(codec.latents(embeddings.clone())).vectors;
+        codec.dequantize(vectors, &mut Trace::none())
+    };
+    let last = |x: Tensor<3>| {
+        let [batch, tokens, width] = x.dims();
+        l2_normalise(x.slice([0..batch, tokens.saturating_sub(1)..tokens, 0..width]).reshape([batch, width]))
+    };
+    let temperature = Tensor::<1>::from_floats([temperature], &first.device());
+    let behind = two_view_loss(last(quantized(&first)), last(quantized(&second)), temperature.clone());
+    (two_view_loss(last(first), last(second), temperature) + behind).div_scalar(2.0)
 }
 
 /// `L1 + 0.2 (1 - SSIM) +` L1 of the differences between neighbouring pixels, of pictures `[batch, 3, side, side]` in -1..=1.
