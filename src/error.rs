@@ -39,8 +39,7 @@ pub enum Error {
     },
     /// The model makes no pictures.
     #[error(
-        "this model decodes to features for a diffusion model, not to pictures: use its tokens, or Tokenizer::decode for the \
-         features"
+        "this model decodes to features for a diffusion model, not to pictures: use its tokens, or decode to a .safetensors file"
     )]
     NoPictures,
     /// A cut file ends before its first token.

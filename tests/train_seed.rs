@@ -95,6 +95,11 @@ fn the_released_layout_encodes_and_says_that_it_makes_no_pictures() {
     let said = refused(tessera().arg("decode").arg(&tokens).arg("-o").arg(&out).arg("--model").arg(&seed));
     assert!(said.contains("features") && said.contains("not to pictures") && !out.exists(), "{said}");
 
+    let features = bench.path().join("features.safetensors");
+    printed(tessera().arg("decode").arg(&tokens).arg("-o").arg(&features).arg("--model").arg(&seed));
+    let features = Weights::open(&features).unwrap().entries().pop().unwrap();
+    assert_eq!((features.name.as_str(), features.shape), ("features", vec![1, 1, 16]));
+
     fs::remove_file(seed.join("eva_vit_g.pth")).unwrap();
     let said = refused(tessera().arg("encode").arg(&image).arg("-o").arg(&tokens).arg("--model").arg(&seed));
     assert!(said.contains("eva_vit_g.pth"), "{said}");
@@ -143,6 +148,9 @@ fn a_pixel_decoder_is_trained_on_a_frozen_encoder_goes_on_after_an_interruption_
             printed(&mut decode);
             assert!(out.is_file());
         }
+        let features = folder.join("features.safetensors");
+        let said = refused(tessera().arg("decode").arg(&tokens).arg("-o").arg(&features).arg("--model").arg(&model));
+        assert!(said.contains("decodes to pictures") && !features.exists(), "{said}");
         the_gpu_agrees(&model, &tokens);
         // A finished model goes on as it is.
         let text = SETTINGS.replace("from = \"seed\"", "from = \"whole\"");
