@@ -12,12 +12,12 @@ pub enum Init {
     Zeros,
     /// All one (normalisation weights).
     Ones,
+    /// All of this value.
+    Constant(f32),
     /// Normal with mean 0 and this standard deviation.
     ///
     /// Stands for `trunc_normal_(std)` too: its cut at +-2 lies a hundred deviations out at the usual 0.02.
     Normal(f32),
-    /// All of this value.
-    Constant(f32),
     /// Uniform in `-bound..bound`.
     Uniform(f32),
     /// Sines and cosines of the two coordinates of a grid, `[1, channels, height, width]`; no chance in it.

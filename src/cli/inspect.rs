@@ -8,7 +8,9 @@ use clap::Args;
 use serde_json::{Value, json};
 use tessera::datasets::write_atomically;
 use tessera::generators::{GeneratorConfig, next_token};
-use tessera::layers::checkpoint::{CheckpointFiles, TensorEntry, Weights, differences, locate, read_config};
+use tessera::layers::checkpoint::{
+    CheckpointFiles, TensorEntry, Weights, WeightsKind, differences, locate, read_config,
+};
 use tessera::layers::params::entries;
 use tessera::tokenizers::flextok::config_in;
 use tessera::tokenizers::{InputKind, LoadError, ModelConfig, TokenizerInfo, config_of, load_tokens};
@@ -145,9 +147,13 @@ fn weights(spec: &str, list: bool) -> Result<Done> {
         None if config_in(&weights).is_some() => "in the metadata of the weights".to_owned(),
         None => "none".to_owned(),
     };
+    let weight_files: Vec<String> = match files.kind {
+        WeightsKind::Torch => files.weight_files()?.iter().map(|path| path.display().to_string()).collect(),
+        _ => vec![files.weights.display().to_string()],
+    };
     let mut facts: Facts = vec![
         ("kind", "weights".into()),
-        ("weights", files.weights.display().to_string().into()),
+        ("weights", weight_files.join(", ").into()),
         ("config", config.clone().into()),
         ("tensors", found.len().into()),
         ("parameters", found.iter().map(count).sum::<usize>().into()),
@@ -187,8 +193,7 @@ fn fits(files: &CheckpointFiles, weights: &Weights, found: &[TensorEntry]) -> St
             Err(error) => format!("no: {error}"),
         };
     }
-    let specs = config_of(files, weights).and_then(|config| config.listing());
-    match specs.map(|specs| differences(&entries(&specs), &ModelConfig::current_names(found))) {
+    match config_of(files, weights).and_then(|config| config.differences(found)) {
         Ok(None) => "yes".to_owned(),
         Ok(Some(differences)) => format!("no: {differences}"),
         Err(error) => format!("no: {error}"),

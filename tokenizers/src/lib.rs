@@ -11,6 +11,8 @@
 //! | MaskGIT-VQGAN | [`maskgit_vqgan`] | grid, pictures of any multiple of its patch |
 //! | LlamaGen VQ | [`llamagen_vq`] | grid, pictures of any multiple of its patch |
 //! | VAT | [`vat`] | scales of surface points; any whole scales decode, to an occupancy field |
+//! | SEED, SEED-2 | [`seed`] | ordered and causal; decodes to features, not to pictures |
+//! | SEED with pixels | [`seed_pixels`] | SEED's; any prefix decodes, to small pictures |
 //! | MAR's KL-16 | [`mar_kl`] | none: continuous latents, for xAR |
 //! | KL autoencoder | [`autoencoder_kl`] | none: continuous latents, which other tokenizers are built on |
 //! | patches' DCT | [`patch_dct`] | none: continuous latents of a fixed transform |
@@ -53,6 +55,8 @@ pub mod one_d_piece;
 pub mod patch_dct;
 mod pretrained;
 pub mod quantizers;
+pub mod seed;
+pub mod seed_pixels;
 mod tensors;
 pub mod token_file;
 mod tokenizer;

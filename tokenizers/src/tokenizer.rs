@@ -60,6 +60,8 @@ pub enum Output {
     Images(Tensor<4>),
     /// What is inside and what outside a shape, for each item.
     Field(OccupancyField),
+    /// `[batch, rows, channels]`: what a diffusion model that is not part of tessera makes pictures of (SEED).
+    Features(Tensor<3>),
 }
 
 impl Output {
@@ -67,7 +69,7 @@ impl Output {
     pub fn into_images(self) -> Option<Tensor<4>> {
         match self {
             Output::Images(images) => Some(images),
-            Output::Field(_) => None,
+            Output::Field(_) | Output::Features(_) => None,
         }
     }
 
@@ -75,6 +77,15 @@ impl Output {
     pub fn into_field(self) -> Option<OccupancyField> {
         match self {
             Output::Field(field) => Some(field),
+            Output::Images(_) | Output::Features(_) => None,
+        }
+    }
+
+    /// The features of a tokenizer that makes no pictures; `None` from others.
+    pub fn into_features(self) -> Option<Tensor<3>> {
+        match self {
+            Output::Features(features) => Some(features),
+            Output::Field(_) => None,
             Output::Images(_) => None,
         }
     }
