@@ -9,6 +9,8 @@
 //! | FlexTok | [`flextok`] | ordered; any prefix decodes, by sampling a flow |
 //! | MaskGIT-VQGAN | [`maskgit_vqgan`] | grid, pictures of any multiple of its patch |
 //! | LlamaGen VQ | [`llamagen_vq`] | grid, pictures of any multiple of its patch |
+//! | TokenFlow | [`tokenflow`] | scales; the first so many decode |
+//! | DualToken | [`dualtoken`] | grid, several codes to a position: pixel codes, then semantic ones |
 //! | MAR's KL-16 | [`mar_kl`] | none: continuous latents, for xAR |
 //! | KL autoencoder | [`autoencoder_kl`] | none: continuous latents, which other tokenizers are built on |
 //!
@@ -38,6 +40,7 @@ pub mod autoencoder_kl;
 pub mod bitstream;
 mod config;
 mod dct;
+pub mod dualtoken;
 pub mod flextok;
 pub mod grid;
 pub mod llamagen_vq;
@@ -51,6 +54,7 @@ mod pretrained;
 pub mod quantizers;
 mod tensors;
 pub mod token_file;
+pub mod tokenflow;
 mod tokenizer;
 mod tokens;
 

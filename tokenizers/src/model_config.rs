@@ -12,11 +12,13 @@ use tessera_layers::checkpoint::{
 use tessera_layers::params::entries;
 
 use crate::autoencoder_kl::{self, AutoencoderKlConfig};
+use crate::dualtoken::{self, DualTokenConfig};
 use crate::flextok::{self, FlexTokConfig};
 use crate::llamagen_vq::{self, LlamaGenVqConfig};
 use crate::mar_kl::{self, MarKlConfig};
 use crate::maskgit_vqgan::{self, MaskGitVqganConfig};
 use crate::one_d_piece::{self, OneDPieceConfig};
+use crate::tokenflow::{self, TokenFlowConfig};
 use crate::{ConfigError, LoadError, Tokenizer};
 
 /// The configuration of any tokenizer.
@@ -32,6 +34,10 @@ pub enum ModelConfig {
     MaskGitVqgan(MaskGitVqganConfig),
     /// LlamaGen's VQ.
     LlamaGenVq(LlamaGenVqConfig),
+    /// TokenFlow.
+    TokenFlow(TokenFlowConfig),
+    /// DualToken.
+    DualToken(DualTokenConfig),
     /// MAR's KL autoencoder: continuous latents, opened as a [`MarKl`](mar_kl::MarKl).
     MarKl(MarKlConfig),
     /// KL autoencoder: continuous latents, so it is known here but opened as an
@@ -47,7 +53,8 @@ impl ModelConfig {
             .chain([maskgit_vqgan::PRESET])
             .chain(llamagen_vq::PRESETS)
             .chain([mar_kl::PRESET]);
-        grids.chain(autoencoder_kl::PRESETS).chain(flextok::PRESETS)
+        let dual = tokenflow::PRESETS.into_iter().chain(dualtoken::PRESETS);
+        grids.chain(autoencoder_kl::PRESETS).chain(flextok::PRESETS).chain(dual)
     }
 
     /// The released model whose tensors these are, names and shapes, if there is one.
@@ -62,8 +69,12 @@ impl ModelConfig {
     /// The tensors of a file with the names that the models have for them, where older exports have others, and without
     /// statistics that are no parameters.
     pub fn current_names(found: &[TensorEntry]) -> Vec<TensorEntry> {
-        let found = found.iter().filter(|entry| entry.name != llamagen_vq::STATISTICS).cloned().collect();
-        Renames::new(found, autoencoder_kl::current_name).entries().to_vec()
+        let is_parameter = |entry: &&TensorEntry| {
+            entry.name != llamagen_vq::STATISTICS && !tokenflow::USAGE.contains(&entry.name.as_str())
+        };
+        let found = found.iter().filter(is_parameter).cloned().collect();
+        let current = |name: &str| autoencoder_kl::current_name(name).or_else(|| dualtoken::current_name(name));
+        Renames::new(found, current).entries().to_vec()
     }
 
     /// The configuration of a released model, or `None` for an unknown name.
@@ -77,7 +88,10 @@ impl ModelConfig {
         let autoencoder = || AutoencoderKlConfig::preset(name).map(Self::AutoencoderKl);
         let flextok = || FlexTokConfig::preset(name).map(Self::FlexTok);
         let llamagen = || LlamaGenVqConfig::preset(name).map(Self::LlamaGenVq);
-        OneDPieceConfig::preset(name).map(Self::OneDPiece).or_else(autoencoder).or_else(flextok).or_else(llamagen)
+        let dual = || TokenFlowConfig::preset(name).map(Self::TokenFlow);
+        let dual = || dual().or_else(|| DualTokenConfig::preset(name).map(Self::DualToken));
+        let grids = || autoencoder().or_else(flextok).or_else(llamagen);
+        OneDPieceConfig::preset(name).map(Self::OneDPiece).or_else(grids).or_else(dual)
     }
 
     /// Reads a configuration document and recognises its architecture.
@@ -85,6 +99,12 @@ impl ModelConfig {
     /// # Errors
     /// [`ConfigError`] naming what is missing, unknown or does not fit.
     pub fn from_value(document: &Value) -> Result<Self, ConfigError> {
+        if TokenFlowConfig::describes(document) {
+            return TokenFlowConfig::from_value(document).map(Self::TokenFlow);
+        }
+        if DualTokenConfig::describes(document) {
+            return DualTokenConfig::from_value(document).map(Self::DualToken);
+        }
         if document.get("model").is_some() {
             return OneDPieceConfig::from_value(document).map(Self::OneDPiece);
         }
@@ -106,7 +126,7 @@ impl ModelConfig {
         Err(ConfigError::UnknownArchitecture(
             "the config has no \"model\" section (One-D-Piece, TiTok), no \"vqgan\" section (MaskGIT-VQGAN), no \
              \"encoder_ch_mult\" (LlamaGen VQ), no \"ch_mult\" (MAR), no \
-             \"_class_name\": \"AutoencoderKL\" and none of FlexTok's sections"
+             \"teacher\" (TokenFlow), no \"rqvaesiglip\" section (DualToken), no \"_class_name\": \"AutoencoderKL\" and none of FlexTok's sections"
                 .to_owned(),
         ))
     }
@@ -118,6 +138,8 @@ impl ModelConfig {
             Self::FlexTok(config) => config.to_value(),
             Self::MaskGitVqgan(config) => config.to_value(),
             Self::LlamaGenVq(config) => config.to_value(),
+            Self::TokenFlow(config) => config.to_value(),
+            Self::DualToken(config) => config.to_value(),
             Self::MarKl(config) => config.to_value(),
             Self::AutoencoderKl(config) => config.to_value(),
         }
@@ -141,6 +163,8 @@ impl ModelConfig {
             Self::FlexTok(config) => flextok::listing(config),
             Self::MaskGitVqgan(config) => maskgit_vqgan::listing(config),
             Self::LlamaGenVq(config) => llamagen_vq::listing(config),
+            Self::TokenFlow(config) => tokenflow::listing(config),
+            Self::DualToken(config) => dualtoken::listing(config),
             Self::MarKl(config) => mar_kl::listing(config),
             Self::AutoencoderKl(config) => autoencoder_kl::listing(config),
         }
@@ -158,6 +182,8 @@ impl ModelConfig {
             Self::FlexTok(config) => flextok::load(config, weights, device).map(boxed),
             Self::MaskGitVqgan(config) => maskgit_vqgan::load(config, weights, device).map(boxed),
             Self::LlamaGenVq(config) => llamagen_vq::load(config, weights, device).map(|(model, _)| boxed(model)),
+            Self::TokenFlow(config) => tokenflow::load(config, weights, device).map(|(model, _)| boxed(model)),
+            Self::DualToken(config) => dualtoken::load(config, weights, device).map(|(model, _)| boxed(model)),
             Self::MarKl(_) | Self::AutoencoderKl(_) => Err(no_tokens()),
         };
         loaded.map_err(|error| match error {
@@ -179,6 +205,8 @@ impl ModelConfig {
             Self::FlexTok(config) => flextok::random(config, seed, device).map(boxed),
             Self::MaskGitVqgan(config) => maskgit_vqgan::random(config, seed, device).map(boxed),
             Self::LlamaGenVq(config) => llamagen_vq::random(config, seed, device).map(|(model, _)| boxed(model)),
+            Self::TokenFlow(config) => tokenflow::random(config, seed, device).map(|(model, _)| boxed(model)),
+            Self::DualToken(config) => dualtoken::random(config, seed, device).map(|(model, _)| boxed(model)),
             Self::MarKl(_) | Self::AutoencoderKl(_) => Err(no_tokens()),
         }
     }
