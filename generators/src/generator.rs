@@ -24,6 +24,13 @@ pub enum Condition {
         /// Which positions hold text, `[samples, positions]` row by row; all where absent.
         kept: Option<Vec<bool>>,
     },
+    /// Captions as ids of the model's own text tokenizer, up to where the picture begins.
+    TextIds {
+        /// One sample for each.
+        prompts: Vec<Vec<u32>>,
+        /// What guidance leads away from; without it there is none.
+        negative: Option<Vec<u32>>,
+    },
     /// This many samples without a condition.
     Unconditional(usize),
 }
@@ -35,6 +42,7 @@ impl Condition {
             Condition::Classes(classes) => classes.len(),
             Condition::Captions(captions) => captions.len(),
             Condition::TextFeatures { features, .. } => features.dims()[0],
+            Condition::TextIds { prompts, .. } => prompts.len(),
             Condition::Unconditional(samples) => *samples,
         }
     }
@@ -45,6 +53,7 @@ impl Condition {
             Condition::Classes(_) => "classes",
             Condition::Captions(_) => "captions",
             Condition::TextFeatures { .. } => "text features",
+            Condition::TextIds { .. } => "text ids",
             Condition::Unconditional(_) => "no condition",
         }
     }

@@ -11,6 +11,7 @@ use crate::decoder::{self, DecoderConfig};
 use crate::flextok_ar::{self, FlexTokArConfig};
 use crate::maskgit::{self, MaskGitConfig};
 use crate::token_shuffle::{self, TokenShuffleConfig};
+use crate::tokenflow_t2i::{self, TokenFlowT2iConfig};
 use crate::xar::{self, XarConfig};
 use crate::{nar, next_token};
 
@@ -28,19 +29,23 @@ pub enum GeneratorConfig {
     TokenShuffle(TokenShuffleConfig),
     /// xAR.
     Xar(XarConfig),
+    /// TokenFlow's.
+    TokenFlowT2i(Box<TokenFlowT2iConfig>),
 }
 
 impl GeneratorConfig {
     /// Names that [`GeneratorConfig::preset`] knows: released models.
     pub fn presets() -> impl Iterator<Item = &'static str> {
-        next_token::PRESETS.into_iter().chain(nar::PRESETS).chain(token_shuffle::PRESETS).chain(xar::PRESETS)
+        let decoders = next_token::PRESETS.into_iter().chain(nar::PRESETS);
+        decoders.chain(token_shuffle::PRESETS).chain(xar::PRESETS).chain(tokenflow_t2i::PRESETS)
     }
 
     /// The configuration of a released model, or `None` for an unknown name.
     pub fn preset(name: &str) -> Option<Self> {
         let decoder = next_token::preset(name).or_else(|| nar::preset(name)).map(Self::Decoder);
         let windows = || token_shuffle::preset(name).map(Self::TokenShuffle);
-        decoder.or_else(windows).or_else(|| xar::preset(name).map(Self::Xar))
+        let scales = || tokenflow_t2i::preset(name).map(|config| Self::TokenFlowT2i(Box::new(config)));
+        decoder.or_else(windows).or_else(|| xar::preset(name).map(Self::Xar)).or_else(scales)
     }
 
     /// Whether a document is a generator's.
@@ -50,6 +55,7 @@ impl GeneratorConfig {
             || DecoderConfig::describes(document)
             || TokenShuffleConfig::describes(document)
             || XarConfig::describes(document)
+            || TokenFlowT2iConfig::describes(document)
     }
 
     /// Reads a configuration document and recognises its architecture.
@@ -73,9 +79,12 @@ impl GeneratorConfig {
         if XarConfig::describes(document) {
             return XarConfig::from_value(document).map(Self::Xar);
         }
+        if TokenFlowT2iConfig::describes(document) {
+            return TokenFlowT2iConfig::from_value(document).map(|config| Self::TokenFlowT2i(Box::new(config)));
+        }
         Err(ConfigError::UnknownArchitecture(
             "the config has no \"model.generator\" section (MaskGIT), no \"embed_dim\" (FlexTok's generator), no \
-             \"encoder_embed_dim\" (xAR), and not all of \"n_layer\", \"n_head\", \"vocab_size\", \"block_size\" and \"model_type\" \
+             \"encoder_embed_dim\" (xAR), no \"model_type\": \"llava_llama\" (TokenFlow's generator), and not all of \"n_layer\", \"n_head\", \"vocab_size\", \"block_size\" and \"model_type\" \
              (next-token, NAR) or of \"text_vocab\", \"image_vocab\", \"window\" and \"n_mlp_blocks\" (Token-Shuffle)"
                 .to_owned(),
         ))
@@ -92,6 +101,7 @@ impl GeneratorConfig {
             Self::Decoder(config) => Ok(decoder::listing(config)?),
             Self::TokenShuffle(config) => Ok(token_shuffle::listing(config)?),
             Self::Xar(config) => xar::listing(config),
+            Self::TokenFlowT2i(config) => tokenflow_t2i::listing(config),
         }
     }
 
@@ -106,6 +116,7 @@ impl GeneratorConfig {
             Self::Decoder(config) => decoder::load(config, weights, device).map(boxed),
             Self::TokenShuffle(config) => token_shuffle::load(config, weights, device).map(boxed),
             Self::Xar(config) => xar::load(config, weights, device).map(boxed),
+            Self::TokenFlowT2i(config) => tokenflow_t2i::load(config, weights, device).map(boxed),
         }
     }
 
@@ -120,6 +131,7 @@ impl GeneratorConfig {
             Self::Decoder(config) => decoder::random(config, seed, device).map(boxed),
             Self::TokenShuffle(config) => token_shuffle::random(config, seed, device).map(boxed),
             Self::Xar(config) => xar::random(config, seed, device).map(boxed),
+            Self::TokenFlowT2i(config) => tokenflow_t2i::random(config, seed, device).map(boxed),
         }
     }
 }

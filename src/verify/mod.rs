@@ -9,6 +9,7 @@
 mod case;
 mod compare;
 mod decoder;
+mod dual_codebook;
 mod flextok;
 mod gradients;
 mod inputs;
@@ -27,7 +28,7 @@ pub use values::{Value, Values};
 use burn::tensor::Device;
 
 /// Systems whose cases can be run.
-pub const SYSTEMS: [&str; 7] = ["flextok", "llamagen", "nar", "one-d-piece", "sampling", "token-shuffle", "xar"];
+pub const SYSTEMS: [&str; 8] = ["dual-codebook", "flextok", "llamagen", "nar", "one-d-piece", "sampling", "token-shuffle", "xar"];
 
 /// Runs a case on a device.
 ///
@@ -37,6 +38,7 @@ pub const SYSTEMS: [&str; 7] = ["flextok", "llamagen", "nar", "one-d-piece", "sa
 pub fn verify(case: &Case, device: &Device) -> Result<Report, CaseError> {
     let mut values = Values::wanting(case.expected_names());
     match case.system.as_str() {
+        "dual-codebook" => dual_codebook::run(case, device, &mut values)?,
         "flextok" => flextok::run(case, device, &mut values)?,
         "llamagen" => llamagen::run(case, device, &mut values)?,
         "nar" => nar::run(case, device, &mut values)?,
