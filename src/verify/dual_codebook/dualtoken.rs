@@ -108,9 +108,10 @@ fn losses(
     }
     let found = semantic_losses(features, &Teacher { hidden, pooled });
     values.floats("train_loss.sem_mse", found.hidden_error.clone());
-    values.floats("train_loss.sem_cos", found.hidden_cosine.clone());
+    // The release logs cosines as the losses that they are: negative.
+    values.floats("train_loss.sem_cos", found.hidden_cosine.clone().neg());
     values.floats("train_loss.pool_mse", found.pooled_error.clone());
-    values.floats("train_loss.pool_cos", found.pooled_cosine.clone());
+    values.floats("train_loss.pool_cos", found.pooled_cosine.clone().neg());
     values.floats("train_loss.semantic_total", found.total());
     let all = DualTokenLosses {
         reconstruction: (pixels.clone() - image).square().mean(),
