@@ -3,7 +3,8 @@
 use burn::tensor::Device;
 use serde_json::Value;
 use tessera_layers::ParamSpec;
-use tessera_layers::checkpoint::{Weights, locate, read_config};
+use tessera_layers::checkpoint::{TensorEntry, Weights, differences, locate, read_config};
+use tessera_layers::params::entries;
 use tessera_tokenizers::{ConfigError, LoadError};
 
 use crate::Generator;
@@ -46,6 +47,24 @@ impl GeneratorConfig {
         let windows = || token_shuffle::preset(name).map(Self::TokenShuffle);
         let scales = || tokenflow_t2i::preset(name).map(|config| Self::TokenFlowT2i(Box::new(config)));
         decoder.or_else(windows).or_else(|| xar::preset(name).map(Self::Xar)).or_else(scales)
+    }
+
+    /// The released model whose tensors these are, names and shapes, if there is one; releases for pictures of other sizes may share
+    /// their tensors.
+    pub fn release_of(found: &[TensorEntry]) -> Option<&'static str> {
+        let found = &Self::parameters_of(found);
+        Self::presets().find(|name| {
+            let specs = Self::preset(name).and_then(|config| config.listing().ok());
+            specs.is_some_and(|specs| differences(&entries(&specs), found).is_none())
+        })
+    }
+
+    /// The tensors of a file without those that hold no parameter: tables of angles and masks, and ids.
+    pub fn parameters_of(found: &[TensorEntry]) -> Vec<TensorEntry> {
+        let is_buffer = |name: &str| {
+            ["freqs_cis", "mask"].contains(&name) || name.contains(".rope.") || tokenflow_t2i::IDS.contains(&name)
+        };
+        found.iter().filter(|entry| !is_buffer(&entry.name)).cloned().collect()
     }
 
     /// Whether a document is a generator's.

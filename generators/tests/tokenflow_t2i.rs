@@ -96,7 +96,16 @@ fn decoding_with_a_cache_gives_the_logits_of_one_pass() {
                 model.network().teach(&prompt, model.codes(), model.scales(), found.ids.clone(), &mut Trace::none());
             let logits = model.network().code_logits(states.narrow(1, prompt.length() - 1, 14));
             // The first run of each scale reads what one pass over the final codes reads.
-            let first = Tensor::cat(found.logits.into_iter().enumerate().filter(|(run, _)| *run == 0 || (run - 1) % steps == 0).map(|(_, logits)| logits).collect(), 1);
+            let first = Tensor::cat(
+                found
+                    .logits
+                    .into_iter()
+                    .enumerate()
+                    .filter(|(run, _)| *run == 0 || (run - 1) % steps == 0)
+                    .map(|(_, logits)| logits)
+                    .collect(),
+                1,
+            );
             assert!(furthest(&floats(first), &floats(logits)) < 1e-3, "{change} {steps}");
         }
     }
@@ -135,8 +144,8 @@ fn a_scale_is_sampled_as_often_as_asked() {
     let model = model(&json!({}));
     for (steps, runs) in [(1, 3), (2, 5), (3, 7)] {
         let mut seen = Vec::new();
-        let mut options = GenerateOptions { seed: 3, ..GenerateOptions::default() };
-        options.steps = Some(steps);
+        let mut options = GenerateOptions::default();
+        (options.seed, options.steps) = (3, Some(steps));
         let made = model.generate(&prompts(None), &options, &mut |step| {
             assert_eq!(step.of, runs);
             seen.push(step.ids().unwrap().iter().flatten().count());

@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 use tessera::datasets::write_atomically;
-use tessera::layers::checkpoint::{CheckpointFiles, TensorEntry, Weights, differences, locate};
+use tessera::generators::GeneratorConfig;
+use tessera::layers::checkpoint::{CheckpointFiles, TensorEntry, Weights, differences, locate, read_config};
 use tessera::layers::params::entries;
 use tessera::tokenizers::flextok::config_in;
 use tessera::tokenizers::{ModelConfig, TokenizerInfo, config_of, load_tokens};
@@ -42,7 +43,9 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     match &arguments.file {
         None => {
             let tokenizer = common.open_tokenizer(&common.open_device()?)?;
-            Ok(done(model_facts(tokenizer.info())))
+            let mut facts = model_facts(tokenizer.info());
+            facts.push(("codes of a position", json!(tokenizer.depth_names())));
+            Ok(done(facts))
         }
         Some(file) if holds_tokens(file) => tokens(Path::new(file)),
         Some(spec) => weights(spec, arguments.tensors),
@@ -149,7 +152,8 @@ fn weights(spec: &str, list: bool) -> Result<Done> {
         ("stored as", stored.into()),
     ];
     facts.extend(weights.wrapper().map(|key| ("found under key", Value::from(key))));
-    facts.push(("release", ModelConfig::release_of(&found).unwrap_or("none that is known").into()));
+    let release = ModelConfig::release_of(&found).or_else(|| GeneratorConfig::release_of(&found));
+    facts.push(("release", release.unwrap_or("none that is known").into()));
     if config != "none" {
         facts.push(("fits its config", fits(&files, &weights, &found).into()));
     }
@@ -168,8 +172,18 @@ fn weights(spec: &str, list: bool) -> Result<Done> {
 
 /// Whether the tensors are those of the configuration, in words.
 fn fits(files: &CheckpointFiles, weights: &Weights, found: &[TensorEntry]) -> String {
-    let specs = config_of(files, weights).and_then(|config| config.listing());
-    match specs.map(|specs| differences(&entries(&specs), &ModelConfig::current_names(found))) {
+    let generator = files.config.as_ref().and_then(|path| read_config(path).ok()).filter(GeneratorConfig::describes);
+    let (specs, found) = match generator {
+        Some(document) => {
+            let specs = GeneratorConfig::from_value(&document).map_err(Into::into).and_then(|config| config.listing());
+            (specs, GeneratorConfig::parameters_of(found))
+        }
+        None => {
+            let specs = config_of(files, weights).and_then(|config| config.listing());
+            (specs, ModelConfig::current_names(found))
+        }
+    };
+    match specs.map(|specs| differences(&entries(&specs), &found)) {
         Ok(None) => "yes".to_owned(),
         Ok(Some(differences)) => format!("no: {differences}"),
         Err(error) => format!("no: {error}"),

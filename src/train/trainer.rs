@@ -14,6 +14,7 @@ use super::autoencoder_kl::AutoencoderKlObjective;
 use super::checkpoint::{Checkpoints, read_state, write};
 use super::codebook::CodeCounts;
 use super::decoder::DecoderObjective;
+use super::dualtoken::DualTokenObjective;
 use super::ema::Ema;
 use super::feed::Feed as _;
 use super::flextok::FlexTokObjective;
@@ -28,6 +29,7 @@ use super::parameters::Parameters;
 use super::perceptual::Perceptual;
 use super::schedule::learning_rate;
 use super::token_shuffle::TokenShuffleObjective;
+use super::tokenflow::TokenFlowObjective;
 use super::training::Training;
 use super::window::Window;
 use super::{TrainConfig, TrainError};
@@ -117,6 +119,12 @@ pub fn train(
         }
         Architecture::Codec(ModelConfig::LlamaGenVq(architecture)) => {
             run.on_pictures(LlamaGenVqObjective::new(config, architecture, &trained)?, on_event)
+        }
+        Architecture::Codec(ModelConfig::TokenFlow(architecture)) => {
+            run.on_pictures(TokenFlowObjective::new(config, architecture, &trained)?, on_event)
+        }
+        Architecture::Codec(ModelConfig::DualToken(architecture)) => {
+            run.on_pictures(DualTokenObjective::new(config, architecture, &trained)?, on_event)
         }
         Architecture::Generator(GeneratorConfig::Decoder(architecture)) => {
             let codes = run.codes(on_event)?;

@@ -28,7 +28,8 @@ pub use values::{Value, Values};
 use burn::tensor::Device;
 
 /// Systems whose cases can be run.
-pub const SYSTEMS: [&str; 8] = ["dual-codebook", "flextok", "llamagen", "nar", "one-d-piece", "sampling", "token-shuffle", "xar"];
+pub const SYSTEMS: [&str; 8] =
+    ["dual-codebook", "flextok", "llamagen", "nar", "one-d-piece", "sampling", "token-shuffle", "xar"];
 
 /// Runs a case on a device.
 ///

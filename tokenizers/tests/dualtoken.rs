@@ -7,12 +7,10 @@ use serde_json::{Value, json};
 use tessera_layers::ParamSource;
 use tessera_layers::checkpoint::{Weights, save_module};
 use tessera_tokenizers::dualtoken::{self, DualToken, DualTokenConfig, Teacher, losses};
-use tessera_tokenizers::quantizers::{
-    ResidualQuantizer, ResidualSizes, ResidualUpdate, Restart, UpdateForm,
-};
+use tessera_tokenizers::quantizers::{ResidualQuantizer, ResidualSizes, ResidualUpdate, Restart, UpdateForm};
 use tessera_tokenizers::{
-    ConfigError, DecodeOptions, Input, ModelConfig, TokenFile, TokenLayout, Tokenizer as _, TokenizerError, load_tokens,
-    save_tokens,
+    ConfigError, DecodeOptions, Input, ModelConfig, TokenFile, TokenLayout, Tokenizer as _, TokenizerError,
+    load_tokens, save_tokens,
 };
 
 /// A tiny model's document.
@@ -102,7 +100,9 @@ fn pictures_are_decoded_from_pixel_codes_alone_and_from_all_of_them() {
         );
         floats(tokenizer.decode(&tokens.unwrap(), &DecodeOptions::default()).unwrap().into_images().unwrap())
     };
-    let with = |depth: usize| tokens.ids().iter().enumerate().map(move |(at, &id)| if at % 5 == depth { (id + 1) % 20 } else { id });
+    let with = |depth: usize| {
+        tokens.ids().iter().enumerate().map(move |(at, &id)| if at % 5 == depth { (id + 1) % 20 } else { id })
+    };
     let whole = decode(tokens.ids().to_vec());
     assert_ne!(decode(with(2).collect()), whole);
     assert_eq!(decode(with(3).collect()), whole);
@@ -161,16 +161,8 @@ fn bad_configurations_are_refused_by_key() {
         ("rqvaesiglip.vq_sem.decay", "/rqvaesiglip/vq_sem/decay", json!(1.5)),
         ("rqvaesiglip.ddconfig.ch_mult", "/rqvaesiglip/ddconfig/ch", json!(20)),
         ("rqvaesiglip.decoder_latent_shape", "/rqvaesiglip/decoder_latent_shape", json!([5, 4])),
-        (
-            "siglip_config.vision_config.hidden_act",
-            "/siglip_config/vision_config/hidden_act",
-            json!("relu"),
-        ),
-        (
-            "siglip_config.text_config.num_attention_heads",
-            "/siglip_config/text_config/num_attention_heads",
-            json!(5),
-        ),
+        ("siglip_config.vision_config.hidden_act", "/siglip_config/vision_config/hidden_act", json!("relu")),
+        ("siglip_config.text_config.num_attention_heads", "/siglip_config/text_config/num_attention_heads", json!(5)),
         ("(whole file)", "/rqvaesiglip/vq_pix/bottleneck_type", json!("vq")),
     ] {
         match ModelConfig::from_value(&changed(&[(pointer, value)])) {
@@ -196,8 +188,7 @@ fn bad_configurations_are_refused_by_key() {
 const CODES: usize = 12;
 
 fn quantizer(is_shared: bool, fold: usize) -> ResidualQuantizer {
-    let sizes =
-        ResidualSizes { latent: [4, 4, 3], code: [4 / fold, 4 / fold, 3], codes: vec![CODES; 3], is_shared };
+    let sizes = ResidualSizes { latent: [4, 4, 3], code: [4 / fold, 4 / fold, 3], codes: vec![CODES; 3], is_shared };
     let source = ParamSource::seeded(2, &Device::flex());
     let mut quantizer = ResidualQuantizer::new(&source.root(), &sizes).unwrap();
     quantizer.start_averages();
@@ -275,10 +266,8 @@ fn losses_send_gradients_through_both_vocabularies() {
     let device = Device::flex().autodiff();
     let (model, specs) = dualtoken::random(&config(), 5, &device).unwrap();
     let network = model.into_network();
-    let teacher = Teacher {
-        hidden: Tensor::<3>::ones([2, 16, 32], &device),
-        pooled: Tensor::<2>::ones([2, 32], &device),
-    };
+    let teacher =
+        Teacher { hidden: Tensor::<3>::ones([2, 16, 32], &device), pooled: Tensor::<2>::ones([2, 32], &device) };
     let mut tables = [network.pixel_quantizer().clone(), network.semantic_quantizer().clone()];
     let inner = config().rqvaesiglip;
     let updates = [inner.vq_pix.update(false), inner.vq_sem.update(false)];

@@ -26,11 +26,7 @@ const RELEASES: [(&str, &str, usize); 23] = [
     ("flextok-d12-d12", include_str!("data/tensors/flextok-d12-d12.json"), 341_651_737),
     ("flextok-d18-d18", include_str!("data/tensors/flextok-d18-d18.json"), 949_734_553),
     ("flextok-d18-d28", include_str!("data/tensors/flextok-d18-d28.json"), 2_540_882_841),
-    (
-        "tokenflow-clipb-32k-enhanced",
-        include_str!("data/tensors/tokenflow-clipb-32k-enhanced.json"),
-        376_569_643,
-    ),
+    ("tokenflow-clipb-32k-enhanced", include_str!("data/tensors/tokenflow-clipb-32k-enhanced.json"), 376_569_643),
     ("tokenflow-siglip-32k", include_str!("data/tensors/tokenflow-siglip-32k.json"), 554_009_963),
     ("dualtoken-siglip2-256-rvq4", include_str!("data/tensors/dualtoken-siglip2-256-rvq4.json"), 1_355_452_629),
     ("dualtoken-siglip2-384-rvq8", include_str!("data/tensors/dualtoken-siglip2-384-rvq8.json"), 1_364_310_101),

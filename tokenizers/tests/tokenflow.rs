@@ -139,7 +139,9 @@ fn a_checkpoint_survives_being_written_and_may_lack_what_is_never_run() {
     // Without the last block, the normalisation and the head of the SigLIP.
     let is_run = |name: &str| {
         let tower = "encoder_vqkd.vision_model.";
-        !["head.", "post_layernorm.", "encoder.layers.1."].iter().any(|rest| name.starts_with(&format!("{tower}{rest}")))
+        !["head.", "post_layernorm.", "encoder.layers.1."]
+            .iter()
+            .any(|rest| name.starts_with(&format!("{tower}{rest}")))
     };
     let needed: Vec<_> = specs.iter().filter(|spec| is_run(&spec.name)).cloned().collect();
     assert!(needed.len() + 20 < specs.len());
@@ -191,7 +193,8 @@ fn bad_configurations_are_refused_by_key() {
 
 #[test]
 fn what_a_document_leaves_out_is_as_released() {
-    let document = json!({"model": "TokenFlow", "teacher": "clipb_224", "infer_interpolate": true, "enhanced_decoder": true});
+    let document =
+        json!({"model": "TokenFlow", "teacher": "clipb_224", "infer_interpolate": true, "enhanced_decoder": true});
     let config = ModelConfig::from_value(&document).unwrap();
     assert_eq!(Some(config), ModelConfig::preset("tokenflow-clipb-32k-enhanced"));
     let plain = TokenFlowConfig::from_value(&json!({"teacher": "clipb_224"})).unwrap();

@@ -57,7 +57,8 @@ pub(super) enum Held<'a> {
 impl Block {
     pub(super) fn new(params: &Params, config: &TokenFlowT2iConfig) -> ParamResult<Self> {
         let (width, dim, epsilon) = (config.llm.hidden_size, config.head_dim(), config.llm.rms_norm_eps);
-        let (heads, kv_heads, hidden) = (config.llm.num_attention_heads, config.kv_heads(), config.llm.intermediate_size);
+        let (heads, kv_heads, hidden) =
+            (config.llm.num_attention_heads, config.kv_heads(), config.llm.intermediate_size);
         let (attention, mlp) = (params.at("self_attn"), params.at("mlp"));
         let linear =
             |params: &Params, name: &str, from: usize, to: usize| Linear::new(&params.at(name), from, to, false);

@@ -173,7 +173,8 @@ impl TokenFlowT2iConfig {
         }
         let (heads, dim) = (llm.num_attention_heads, self.head_dim());
         if !llm.hidden_size.is_multiple_of(heads) || !dim.is_multiple_of(2) {
-            let expected = format!("a divisor of hidden_size {} that leaves an even number of channels", llm.hidden_size);
+            let expected =
+                format!("a divisor of hidden_size {} that leaves an even number of channels", llm.hidden_size);
             return Err(ConfigError::invalid("num_attention_heads", expected, heads.to_string()));
         }
         if !heads.is_multiple_of(self.kv_heads()) {

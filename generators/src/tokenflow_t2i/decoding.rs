@@ -113,10 +113,9 @@ impl Source<'_> {
                 };
                 let (x, mask) = match (scale, found.get(scale)) {
                     (0, _) => (network.embed_prompt(prompt.upload(&device)), AttentionMask::Causal),
-                    (_, None) => (
-                        network.embed_features(both(features.features()), scale, range.clone()),
-                        AttentionMask::Full,
-                    ),
+                    (_, None) => {
+                        (network.embed_features(both(features.features()), scale, range.clone()), AttentionMask::Full)
+                    }
                     (_, Some(ids)) => (
                         network.embed_features(both(features.refined(ids.clone())), scale, range.clone()),
                         AttentionMask::Full,

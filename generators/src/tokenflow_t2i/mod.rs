@@ -32,7 +32,7 @@ mod train;
 
 pub use config::{LlmConfig, SamplingConfig, TokenFlowT2iConfig};
 pub use decoding::{Greedy, T2iPlan};
-pub use model::{TokenFlowT2i, listing, load, load_with, random};
+pub use model::{IDS, TokenFlowT2i, listing, load, load_with, random};
 pub use network::{Past, Segment, TokenFlowT2iNetwork, segments};
 pub use presets::{PRESETS, preset};
 pub use prompt::{T2iPrompt, pad_prompt};

@@ -27,7 +27,7 @@ pub struct TokenFlowT2i {
 }
 
 /// Numbers that released files carry beside the weights: the ids that codes begin and end with.
-const IGNORED: [&str; 2] = ["image_token_start", "image_token_end"];
+pub const IDS: [&str; 2] = ["image_token_start", "image_token_end"];
 /// The tokenizer's weights beside those of the generator.
 const TOKENIZER_FILE: &str = "tokenizer.safetensors";
 
@@ -58,7 +58,8 @@ pub fn load(config: &TokenFlowT2iConfig, weights: &Weights, device: &Device) -> 
         _ if beside.is_file() => beside,
         Some(named) => locate(named)?.weights,
         None => {
-            let expected = format!("the tokenizer's weights (file, folder or hub id), or a file {TOKENIZER_FILE} beside");
+            let expected =
+                format!("the tokenizer's weights (file, folder or hub id), or a file {TOKENIZER_FILE} beside");
             return Err(ConfigError::invalid("mm_vision_tower", expected, "neither").into());
         }
     };
@@ -78,7 +79,7 @@ pub fn load_with(
 ) -> Result<TokenFlowT2i, LoadError> {
     config.check()?;
     let make = |params: &Params| Ok(TokenFlowT2iNetwork::new(params, config)?);
-    let (network, _, _) = load_strict::<_, LoadError>(weights, &IGNORED, device, make)?;
+    let (network, _, _) = load_strict::<_, LoadError>(weights, &IDS, device, make)?;
     TokenFlowT2i::new(network, codes, config)
 }
 
@@ -212,15 +213,14 @@ impl Generator for TokenFlowT2i {
         let (prompt, plan) = (T2iPrompt::of(condition, self.pad())?, self.plan(options)?);
         let (rows, tokens) = (prompt.rows(), self.scales.tokens());
         let positions: Vec<usize> = (0..tokens).collect();
-        let kept = options.given.as_ref().map(|given| {
-            Kept::of(given, &self.info, rows, &positions, &self.network.device())
-        });
+        let kept =
+            options.given.as_ref().map(|given| Kept::of(given, &self.info, rows, &positions, &self.network.device()));
         let ids = self.source().sample(&prompt, &plan, kept.transpose()?.as_ref(), on_step)?;
         let [_, made] = ids.dims();
         let ids = read_ids(ids)?;
-        let whole = ids.chunks(made.max(1)).flat_map(|row| {
-            row.iter().copied().chain(std::iter::repeat_n(0, tokens - made)).collect::<Vec<u32>>()
-        });
+        let whole = ids
+            .chunks(made.max(1))
+            .flat_map(|row| row.iter().copied().chain(std::iter::repeat_n(0, tokens - made)).collect::<Vec<u32>>());
         let Content::Codes { vocab } = &self.info.content else {
             return Err(GeneratorError::Unfit("a generator of codes without a vocabulary".to_owned()));
         };

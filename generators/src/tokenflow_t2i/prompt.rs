@@ -31,7 +31,8 @@ impl T2iPrompt {
     /// fewer or more negative rows.
     pub fn new(prompts: Vec<Vec<u32>>, negative: Vec<Vec<u32>>, pad: u32) -> Result<Self, GeneratorError> {
         let unfit = |found: String| {
-            let expected = format!("ids of text below {pad} (padding) for each sample, and negative ids for each or none");
+            let expected =
+                format!("ids of text below {pad} (padding) for each sample, and negative ids for each or none");
             Err(GeneratorError::UnfitCondition { expected, found })
         };
         let rows = prompts.len();
@@ -47,9 +48,7 @@ impl T2iPrompt {
             return unfit("a prompt without text".to_owned());
         }
         let longest = all().map(Vec::len).max().unwrap_or(0);
-        let ids = all().map(|row| {
-            std::iter::repeat_n(pad, longest - row.len()).chain(row.iter().copied()).collect()
-        });
+        let ids = all().map(|row| std::iter::repeat_n(pad, longest - row.len()).chain(row.iter().copied()).collect());
         Ok(Self { rows, ids: ids.collect(), pad, is_guided })
     }
 

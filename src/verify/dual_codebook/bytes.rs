@@ -6,7 +6,7 @@ use tessera_layers::Tap;
 use crate::verify::{Value, Values};
 
 /// A pixel of -1..=1 this near to a boundary between two bytes may fall to either side of it.
-const MARGIN: f32 = 2e-5;
+const MARGIN: f32 = 5e-5;
 
 /// Takes pictures `[batch, 3, height, width]` in -1..=1 as bytes `[batch, height, width, 3]`, `127.5 x + offset` clamped and
 /// cut off. Pixels beside a boundary are not compared.

@@ -1,9 +1,7 @@
 //! The generator: a teacher-forced pass, what sees what, greedy decoding in several steps, and the filters of sampling.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use tessera_generators::tokenflow_t2i::{
-    Strategy, T2iPrompt, TokenFlowT2i, TokenFlowT2iConfig, load_with, segments,
-};
+use tessera_generators::tokenflow_t2i::{Strategy, T2iPrompt, TokenFlowT2i, TokenFlowT2iConfig, load_with, segments};
 use tessera_layers::Trace;
 use tessera_shaders::{Filter, filtered_probabilities};
 use tessera_tokenizers::tokenflow;

@@ -20,7 +20,8 @@ pub(super) fn run(case: &Case, device: &Device, values: &mut Values) -> Result<(
         let (expected, found) = (format!("[batch, 3, {side}, {side}]"), format!("{:?}", image.dims()));
         return Err(CaseError::input("input \"image\"", expected, found));
     }
-    let latents = network.latents(image, &mut Trace::new(&mut |name, tap| bytes::tap(&encoder_name(name), tap, values)));
+    let latents =
+        network.latents(image, &mut Trace::new(&mut |name, tap| bytes::tap(&encoder_name(name), tap, values)));
     values.floats("latents_pre_quant", latents.clone());
     let quantized = network.quantize(latents.clone(), &mut |step| {
         let name = |part: &str| format!("ms.scale{}.{part}", step.index);

@@ -236,18 +236,16 @@ impl DualTokenConfig {
     fn check_decoder(&self) -> Result<(), ConfigError> {
         let (sizes, side) = (&self.rqvaesiglip.ddconfig, self.image_size());
         let key = |name: &str| format!("rqvaesiglip.ddconfig.{name}");
-        let width_fits =
-            |width: usize| (1..=1 << 16).contains(&width) && width.is_multiple_of(GROUPS);
+        let width_fits = |width: usize| (1..=1 << 16).contains(&width) && width.is_multiple_of(GROUPS);
         let widths = sizes.ch_mult.iter().map(|mult| sizes.ch.saturating_mul(*mult));
         if !(1..=12).contains(&sizes.ch_mult.len()) || !widths.into_iter().all(width_fits) {
             let expected =
                 format!("1 to 12 levels whose widths (ch {} times each) are multiples of {GROUPS}", sizes.ch);
             return Err(ConfigError::invalid(&key("ch_mult"), expected, format!("{:?}", sizes.ch_mult)));
         }
-        for (name, width) in [
-            (key("decoder_in_channels"), sizes.decoder_in_channels),
-            ("hidden_size".to_owned(), self.hidden_size),
-        ] {
+        for (name, width) in
+            [(key("decoder_in_channels"), sizes.decoder_in_channels), ("hidden_size".to_owned(), self.hidden_size)]
+        {
             if !width_fits(width) {
                 return Err(ConfigError::invalid(&name, format!("a multiple of {GROUPS}"), width.to_string()));
             }
@@ -263,7 +261,11 @@ impl DualTokenConfig {
         let [height, width] = self.latent_grid();
         if [height.saturating_mul(times), width.saturating_mul(times)] != [side, side] {
             let expected = format!("rows and columns that {times} pixels each make {side} of");
-            return Err(ConfigError::invalid("rqvaesiglip.decoder_latent_shape", expected, format!("{height}, {width}")));
+            return Err(ConfigError::invalid(
+                "rqvaesiglip.decoder_latent_shape",
+                expected,
+                format!("{height}, {width}"),
+            ));
         }
         Ok(())
     }

@@ -30,4 +30,4 @@ pub use model::{DualLatents, DualTokenNetwork, SemanticFeatures};
 pub use presets::PRESETS;
 pub use siglip_sizes::{SiglipConfig, TextConfig, VisionConfig};
 pub use tokenizer::DualToken;
-pub use train::{DualTokenLosses, Teacher, losses, semantic_losses, SemanticLosses};
+pub use train::{DualTokenLosses, SemanticLosses, Teacher, losses, semantic_losses};

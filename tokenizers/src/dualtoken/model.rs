@@ -7,7 +7,7 @@ use tessera_layers::resample::{Resampling, resize};
 use tessera_layers::siglip::{SiglipText, SiglipVision};
 use tessera_layers::{Init, ParamResult, Params, Trace};
 
-use super::{AttentionProjection, DualTokenConfig};
+use super::{AttentionProjection, DualTokenConfig, Teacher};
 use crate::quantizers::ResidualQuantizer;
 
 /// SigLIP, two ways into codes and two out of them, and the decoder.
@@ -164,6 +164,21 @@ impl DualTokenNetwork {
         let x = self.post_quant_conv.forward(resize(x, self.latent_grid, Resampling::Bilinear)); // [b, given, h, w]
         trace.see("post_quant_conv", || x.clone());
         self.decoder.forward(x, &mut trace.at("decoder"))
+    }
+
+    /// What the SigLIP makes of pictures `[batch, 3, side, side]` in -1..=1 without any codes: of a model that nothing was learnt
+    /// for yet, the teacher's features.
+    pub fn plain_features(&self, images: Tensor<4>) -> Teacher {
+        let mut x = self.vision.embed(images);
+        let layers = self.vision.layers();
+        let mut hidden = x.clone();
+        for (index, layer) in layers.iter().enumerate() {
+            x = layer.forward(x);
+            if index + 2 == layers.len() {
+                hidden = x.clone();
+            }
+        }
+        Teacher { hidden, pooled: self.vision.pool(self.vision.normalise(x)) }
     }
 
     /// Texts `[batch, length]`, padded as the release does it, to `[batch, hidden]`, not normalised.

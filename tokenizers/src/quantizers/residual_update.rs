@@ -116,8 +116,7 @@ impl Codebook {
         let (mut counts, mut sums) = (vec![0.0_f32; codes], vec![0.0_f32; codes * width]);
         for part in chosen {
             for (&code, vector) in part.codes.iter().zip(part.vectors.chunks(width.max(1))) {
-                let (Some(count), Some(sum)) =
-                    (counts.get_mut(code), sums.get_mut(code * width..(code + 1) * width))
+                let (Some(count), Some(sum)) = (counts.get_mut(code), sums.get_mut(code * width..(code + 1) * width))
                 else {
                     continue;
                 };

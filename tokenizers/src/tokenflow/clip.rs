@@ -2,9 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use tessera_layers::{
-    Init, LayerNorm, Linear, ParamResult, Params, Trace, VIT_EPSILON, VitActivation, VitBlock,
-};
+use tessera_layers::{Init, LayerNorm, Linear, ParamResult, Params, Trace, VIT_EPSILON, VitActivation, VitBlock};
 use tessera_shaders::{PatchOrder, patchify};
 
 use super::config::{ClipSizes, hidden};

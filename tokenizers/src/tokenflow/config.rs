@@ -246,15 +246,17 @@ impl TokenFlowConfig {
             return invalid("scales (the last)", expected, grid.to_string());
         }
         match (self.teacher, &self.semantic_encoder) {
-            (Teacher::Clip, SemanticEncoder::ClipVit(_)) if self.image_size != self.pixel_side() => {
-                let expected = format!("{}, {} pixels for each cell", self.pixel_side(), self.downsampling());
+            (Teacher::Clip, SemanticEncoder::ClipVit(_)) if self.image_size / self.downsampling() != grid => {
+                let expected = format!("{grid} times the {} pixels of a cell", self.downsampling());
                 invalid("image_size", expected, self.image_size.to_string())
             }
             (Teacher::Siglip, SemanticEncoder::SiglipVision(sizes)) if sizes.image_size / sizes.patch_size != grid => {
                 let expected = format!("a side with {grid} patches: this encoder's positions are not resized");
                 invalid("semantic_encoder.image_size", expected, sizes.image_size.to_string())
             }
-            (Teacher::Clip, SemanticEncoder::ClipVit(_)) | (Teacher::Siglip, SemanticEncoder::SiglipVision(_)) => Ok(()),
+            (Teacher::Clip, SemanticEncoder::ClipVit(_)) | (Teacher::Siglip, SemanticEncoder::SiglipVision(_)) => {
+                Ok(())
+            }
             (Teacher::Clip, _) => {
                 invalid("semantic_encoder.kind", "clip_vit for this teacher".to_owned(), "siglip_vision".to_owned())
             }

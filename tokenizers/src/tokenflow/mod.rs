@@ -63,4 +63,4 @@ pub use scales::Scales;
 pub use semantic::SemanticBranch;
 pub use semantic_decoder::SemanticDecoder;
 pub use tokenizer::TokenFlow;
-pub use train::{TokenFlowLosses, losses, semantic_loss, statistics, DistanceStatistics};
+pub use train::{DistanceStatistics, TokenFlowLosses, losses, semantic_loss, statistics};

@@ -57,6 +57,11 @@ impl TokenFlowNetwork {
         Scales::new(&self.sides)
     }
 
+    /// The semantic branch.
+    pub fn semantic_branch(&self) -> &SemanticBranch {
+        &self.semantic
+    }
+
     /// The codebooks.
     pub fn quantizer(&self) -> &SharedQuantizer {
         &self.quantize
@@ -97,7 +102,8 @@ impl TokenFlowNetwork {
             Some(kept) => vectors * kept,
             None => vectors,
         };
-        for (range, &side) in scales.ranges().into_iter().zip(&self.sides).take_while(|(range, _)| range.end <= tokens) {
+        for (range, &side) in scales.ranges().into_iter().zip(&self.sides).take_while(|(range, _)| range.end <= tokens)
+        {
             let map = SharedCodes::map(vectors.clone().narrow(1, range.start, range.len()), side);
             sum = sum + resize(map, [grid, grid], Resampling::CubicConvolution);
         }

@@ -67,6 +67,9 @@ mod tests {
     fn tokens_stand_scale_after_scale() {
         let scales = Scales::new(&[1, 2, 3]);
         assert_eq!((scales.ranges(), scales.tokens(), scales.grid()), (vec![0..1, 1..5, 5..14], 14, 3));
-        assert_eq!([0, 1, 2, 5, 14, 15].map(|tokens| scales.within(tokens)), [None, Some(1), None, Some(2), Some(3), None]);
+        assert_eq!(
+            [0, 1, 2, 5, 14, 15].map(|tokens| scales.within(tokens)),
+            [None, Some(1), None, Some(2), Some(3), None]
+        );
     }
 }

@@ -42,6 +42,15 @@ impl SemanticBranch {
         Ok(Self { encoder, task, depth })
     }
 
+    /// What the encoder makes of pictures `[batch, 3, side, side]` in -1..=1: `[batch, g^2, width]`. Of a SigLIP that nothing was
+    /// learnt on top of, these are what the semantic decoder is to give back.
+    pub fn features(&self, images: Tensor<4>, trace: &mut Trace) -> Tensor<3> {
+        match &self.encoder {
+            Tower::Clip(clip) => clip.forward(images, trace),
+            Tower::Siglip(siglip) => self.siglip(siglip, images, trace),
+        }
+    }
+
     /// Pictures `[batch, 3, side, side]` in -1..=1 to latents `[batch, channels, g, g]`.
     ///
     /// CLIP reads them as they are: it was fine-tuned without its own normalisation. Of a SigLIP the features are those
@@ -49,10 +58,7 @@ impl SemanticBranch {
     ///
     /// Reports `scaled_input`, `vit_*` and `task_out` to `trace`.
     pub fn latents(&self, images: Tensor<4>, trace: &mut Trace) -> Tensor<4> {
-        let features = match &self.encoder {
-            Tower::Clip(clip) => clip.forward(images, trace),
-            Tower::Siglip(siglip) => self.siglip(siglip, images, trace),
-        };
+        let features = self.features(images, trace);
         trace.see("vit_out", || features.clone());
         let latents = self.task.forward(features);
         trace.see("task_out", || latents.clone());

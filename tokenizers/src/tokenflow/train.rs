@@ -35,13 +35,19 @@ pub fn losses(network: &TokenFlowNetwork, images: Tensor<4>, sides: &[usize]) ->
     let quantized = network.quantizer().quantize(latents, sides, &mut |_| ());
     let pixels = network.pixels(quantized.sum.clone(), &mut Trace::none());
     TokenFlowLosses {
-        reconstruction: (pixels.clone() - images).square().mean(),
+        reconstruction: (pixels.clone() - like(images, &pixels)).square().mean(),
         codebook: quantized.codebook_loss,
         commitment: quantized.commitment_loss,
         semantic: network.semantic_features(quantized.sum, &mut Trace::none()),
         ids: quantized.ids,
         image: pixels.add_scalar(1.0).mul_scalar(0.5),
     }
+}
+
+/// The part of pictures that a reconstruction covers: all but a rest that makes no whole cell.
+fn like(images: Tensor<4>, pixels: &Tensor<4>) -> Tensor<4> {
+    let ([batch, channels, height, width], [_, _, rows, columns]) = (images.dims(), pixels.dims());
+    images.slice([0..batch, 0..channels, 0..height.min(rows), 0..width.min(columns)])
 }
 
 /// `mean(1 - cos(features, teacher))` of features `[batch, positions, channels]`. The teacher's: CLIP's patch tokens after its
