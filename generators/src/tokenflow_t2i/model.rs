@@ -141,9 +141,9 @@ impl TokenFlowT2i {
         &self.config
     }
 
-    /// Id of padding.
-    pub fn pad(&self) -> u32 {
-        u32::try_from(self.config.pad_token()).unwrap_or(u32::MAX)
+    /// Id of padding, and of code 0: what [`T2iPrompt`] needs to know.
+    pub fn special_ids(&self) -> [u32; 2] {
+        [self.config.pad_token(), self.config.image_token_start()].map(|id| u32::try_from(id).unwrap_or(u32::MAX))
     }
 
     /// The most likely codes at each of `steps` steps of a scale, with the release's guidance `cfg`.
@@ -210,7 +210,7 @@ impl Generator for TokenFlowT2i {
         options: &GenerateOptions,
         on_step: &mut dyn FnMut(&Step<'_>) -> ControlFlow<()>,
     ) -> Result<Generated, GeneratorError> {
-        let (prompt, plan) = (T2iPrompt::of(condition, self.pad())?, self.plan(options)?);
+        let (prompt, plan) = (T2iPrompt::of(condition, self.special_ids())?, self.plan(options)?);
         let (rows, tokens) = (prompt.rows(), self.scales.tokens());
         let positions: Vec<usize> = (0..tokens).collect();
         let kept =

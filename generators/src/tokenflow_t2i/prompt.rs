@@ -24,15 +24,19 @@ pub fn pad_prompt(start: u32, text: &[u32], suffix: &[u32], length: usize, pad: 
 }
 
 impl T2iPrompt {
-    /// Of rows of ids that end where the picture begins, and as many negative ones or none. Shorter rows are padded in front.
+    /// Of rows of ids that end where the picture begins, and as many negative ones or none. Shorter rows are padded in front with
+    /// `pad`; ids of text are below `codes`, the id of code 0.
     ///
     /// # Errors
     /// [`GeneratorError::UnfitCondition`] if there is no row, a row holds nothing but padding, an id is no text's, or there are
     /// fewer or more negative rows.
-    pub fn new(prompts: Vec<Vec<u32>>, negative: Vec<Vec<u32>>, pad: u32) -> Result<Self, GeneratorError> {
+    pub fn new(
+        prompts: Vec<Vec<u32>>,
+        negative: Vec<Vec<u32>>,
+        [pad, codes]: [u32; 2],
+    ) -> Result<Self, GeneratorError> {
         let unfit = |found: String| {
-            let expected =
-                format!("ids of text below {pad} (padding) for each sample, and negative ids for each or none");
+            let expected = format!("ids of text below {codes} for each sample, and negative ids for each or none");
             Err(GeneratorError::UnfitCondition { expected, found })
         };
         let rows = prompts.len();
@@ -41,7 +45,7 @@ impl T2iPrompt {
         }
         let is_guided = !negative.is_empty();
         let all = || prompts.iter().chain(&negative);
-        if let Some(id) = all().flatten().find(|&&id| id > pad) {
+        if let Some(id) = all().flatten().find(|&&id| id >= codes) {
             return unfit(format!("id {id}"));
         }
         if all().any(|row| row.last().is_none_or(|&id| id == pad)) {
@@ -56,11 +60,11 @@ impl T2iPrompt {
     ///
     /// # Errors
     /// As [`T2iPrompt::new`]; also for any other sort of condition.
-    pub fn of(condition: &Condition, pad: u32) -> Result<Self, GeneratorError> {
+    pub fn of(condition: &Condition, [pad, codes]: [u32; 2]) -> Result<Self, GeneratorError> {
         match condition {
             Condition::TextIds { prompts, negative } => {
                 let negative = negative.iter().flat_map(|ids| std::iter::repeat_n(ids.clone(), prompts.len()));
-                Self::new(prompts.clone(), negative.collect(), pad)
+                Self::new(prompts.clone(), negative.collect(), [pad, codes])
             }
             other => Err(GeneratorError::UnfitCondition {
                 expected: "text as ids of its own text tokenizer".to_owned(),
@@ -123,7 +127,7 @@ mod tests {
     fn prompts_are_cut_behind_and_padded_in_front() {
         assert_eq!(pad_prompt(1, &[5, 6], &[8, 9], 5, 30), [30, 30, 1, 5, 6, 8, 9]);
         assert_eq!(pad_prompt(1, &[5, 6, 7], &[8], 3, 30), [1, 5, 6, 8]);
-        let prompt = T2iPrompt::new(vec![vec![1, 2], vec![1, 2, 3]], vec![vec![4]; 2], 30).unwrap();
+        let prompt = T2iPrompt::new(vec![vec![1, 2], vec![1, 2, 3]], vec![vec![4]; 2], [30, 31]).unwrap();
         assert_eq!((prompt.length(), prompt.all_rows(), prompt.rows()), (3, 4, 2));
         let kept = [false, true, true, true, true, true, false, false, true, false, false, true];
         assert_eq!(prompt.kept(), kept);
@@ -132,10 +136,10 @@ mod tests {
 
     #[test]
     fn what_is_no_prompt_is_refused() {
-        let new = |prompts: Vec<Vec<u32>>, negative| T2iPrompt::new(prompts, negative, 30);
+        let new = |prompts: Vec<Vec<u32>>, negative| T2iPrompt::new(prompts, negative, [30, 31]);
         assert!(new(vec![], vec![]).is_err() && new(vec![vec![]], vec![]).is_err());
         assert!(new(vec![vec![1, 30]], vec![]).is_err() && new(vec![vec![31]], vec![]).is_err());
         assert!(new(vec![vec![1]], vec![vec![1]; 2]).is_err() && new(vec![vec![30, 1]], vec![]).is_ok());
-        assert!(T2iPrompt::of(&Condition::Unconditional(1), 30).is_err());
+        assert!(T2iPrompt::of(&Condition::Unconditional(1), [30, 31]).is_err());
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn take(name: &str, pixels: Tensor<4>, offset: f32, values: &mut Valu
     let pixels = pixels.permute([0, 2, 3, 1]);
     let shape = pixels.dims().to_vec();
     let scaled: Vec<f32> = pixels.into_data().iter::<f32>().map(|x| x * 127.5 + offset).collect();
-    let beside = |x: &f32| (0.0..=255.0).contains(x) && (x - x.round()).abs() < MARGIN * 127.5;
+    let beside = |x: &f32| (-1.0..=256.0).contains(x) && (x - x.round()).abs() < MARGIN * 127.5;
     values.check_only(name, scaled.iter().map(|x| !beside(x)).collect());
     let bytes = scaled.iter().map(|x| x.clamp(0.0, 255.0) as i64).collect();
     values.insert(name, Value::Integers(shape, bytes));

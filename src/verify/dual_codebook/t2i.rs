@@ -57,7 +57,7 @@ fn prompt(case: &Case, generator: &TokenFlowT2i) -> Result<T2iPrompt, CaseError>
     }
     let mut prompts: Vec<Vec<u32>> = ids.chunks(length).map(<[u32]>::to_vec).collect();
     let negative = prompts.split_off(rows / 2);
-    Ok(T2iPrompt::new(prompts, negative, generator.pad())?)
+    Ok(T2iPrompt::new(prompts, negative, generator.special_ids())?)
 }
 
 /// How many steps a strategy has that draws nothing but the most likely code.

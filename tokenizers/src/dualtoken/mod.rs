@@ -22,12 +22,14 @@ mod presets;
 mod siglip_sizes;
 mod tokenizer;
 mod train;
+mod vq;
 
 pub use attention_projection::AttentionProjection;
 pub use checkpoint::{current_name, listing, load, random, save};
-pub use config::{Bottleneck, DecoderSizes, DualTokenConfig, Many, RqVaeConfig, VqConfig};
+pub use config::{DecoderSizes, DualTokenConfig, RqVaeConfig};
 pub use model::{DualLatents, DualTokenNetwork, SemanticFeatures};
 pub use presets::PRESETS;
 pub use siglip_sizes::{SiglipConfig, TextConfig, VisionConfig};
 pub use tokenizer::DualToken;
 pub use train::{DualTokenLosses, SemanticLosses, Teacher, losses, semantic_losses};
+pub use vq::{Bottleneck, Many, VqConfig};

@@ -5,8 +5,8 @@ use burn::tensor::Tensor;
 use tessera_layers::{Init, LayerNorm, Linear, ParamResult, Params, Trace, VIT_EPSILON, VitActivation, VitBlock};
 use tessera_shaders::{PatchOrder, patchify};
 
-use super::config::{ClipSizes, hidden};
 use super::positions;
+use super::sizes::{ClipSizes, hidden};
 
 /// The tower of ViT-B/16 without its projection.
 ///

@@ -37,6 +37,7 @@
 //! # }
 //! ```
 
+mod check;
 mod checkpoint;
 mod clip;
 mod config;
@@ -48,19 +49,21 @@ mod quantizer;
 mod scales;
 mod semantic;
 mod semantic_decoder;
+mod sizes;
 mod task;
 mod tokenizer;
 mod train;
 
 pub use checkpoint::{USAGE, codes, listing, load, random, save};
 pub use clip::ClipVision;
-pub use config::{ClipSizes, SemanticDecoderSizes, SemanticEncoder, SiglipSizes, Teacher, TokenFlowConfig};
+pub use config::TokenFlowConfig;
 pub use features::VisualFeatures;
 pub use model::TokenFlowNetwork;
 pub use presets::PRESETS;
-pub use quantizer::{MultiScale, SharedCodes, SharedQuantizer};
+pub use quantizer::{MultiScale, ScaleStep, SharedCodes, SharedQuantizer};
 pub use scales::Scales;
 pub use semantic::SemanticBranch;
 pub use semantic_decoder::SemanticDecoder;
+pub use sizes::{ClipSizes, SemanticDecoderSizes, SemanticEncoder, SiglipSizes, Teacher};
 pub use tokenizer::TokenFlow;
 pub use train::{DistanceStatistics, TokenFlowLosses, losses, semantic_loss, statistics};

@@ -6,9 +6,9 @@ use tessera_layers::conv_autoencoder::{ConvDecoder, ConvEncoder, ConvNames};
 use tessera_layers::resample::{Resampling, resize};
 use tessera_layers::{Conv2d, ParamResult, Params, Trace};
 
-use super::quantizer::ScaleStep;
 use super::{
-    MultiScale, Scales, SemanticBranch, SemanticDecoder, SharedCodes, SharedQuantizer, Teacher, TokenFlowConfig,
+    MultiScale, ScaleStep, Scales, SemanticBranch, SemanticDecoder, SharedCodes, SharedQuantizer, Teacher,
+    TokenFlowConfig,
 };
 
 /// Both branches, the shared codebooks and both decoders.

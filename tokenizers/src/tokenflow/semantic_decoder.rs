@@ -7,8 +7,8 @@ use tessera_layers::{Init, LayerNorm, Linear, PackedQkv, ParamResult, Params, Tr
 use tessera_shaders::gelu;
 
 use super::TokenFlowConfig;
-use super::config::hidden;
 use super::positions;
+use super::sizes::hidden;
 use super::task::TaskLayer;
 
 /// Epsilon of every normalisation.
