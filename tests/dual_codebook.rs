@@ -163,7 +163,7 @@ fn pictures_are_generated_from_ids_of_text() {
     generate.args(["--prompt-ids", "1,4,7", "--negative-ids", "1,5", "--count", "2", "--steps", "2", "--parts"]);
     printed(generate.arg(&parts));
     assert!(grid.is_file());
-    let tokens = load_tokens(&parts.join("tokens.tsr"), false).unwrap().tokens;
+    let tokens = load_tokens(parts.join("tokens.tsr"), false).unwrap().tokens;
     assert_eq!((tokens.batch(), tokens.positions()), (2, 21));
     let facts = printed(tessera().args(["--json", "inspect"]).arg(&folder));
     let facts: Value = serde_json::from_str(&facts).unwrap();
