@@ -99,10 +99,13 @@ pub fn so_far(step: &Step<'_>, info: &GeneratorInfo, samples: usize) -> Result<G
     if let Some(vectors) = step.latents() {
         return Ok(Generated::Latents(Latents { vectors, layout: info.layout.clone() }));
     }
-    let (Content::Codes { vocab }, TokenLayout::Ordered { .. }) = (&info.content, &info.layout) else {
+    let (Content::Codes { vocab }, TokenLayout::Ordered { .. } | TokenLayout::Scales { .. }) =
+        (&info.content, &info.layout)
+    else {
         let layout = &info.layout;
         return Err(Error::Unfit(format!(
-            "pictures of unfinished samples need ordered tokens or latents, these are codes of a {layout}: leave out --preview"
+            "pictures of unfinished samples need ordered tokens, scales or latents, these are codes of a {layout}: leave out \
+             --preview"
         )));
     };
     let ids = step.ids()?;

@@ -45,6 +45,19 @@ impl KeyValueCache {
         (held(&mut self.keys, keys), held(&mut self.values, values))
     }
 
+    /// The first `length` positions that are held, followed by others `[rows, count, width]`, which are not kept:
+    /// `[rows, length + count, width]`.
+    ///
+    /// # Panics
+    /// If fewer positions are held, or shapes differ: a shape error, as in any tensor operation.
+    pub fn beside(&self, length: usize, keys: Tensor<3>, values: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+        let joined = |buffer: &Tensor<3>, new: Tensor<3>| {
+            let held = buffer.clone().narrow(1, 0, length.min(self.length));
+            Tensor::cat(vec![held, new], 1)
+        };
+        (joined(&self.keys, keys), joined(&self.values, values))
+    }
+
     /// Forgets all but the first `length` positions.
     pub fn truncate(&mut self, length: usize) {
         self.length = self.length.min(length);

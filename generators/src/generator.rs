@@ -36,6 +36,13 @@ pub enum Condition {
         /// Which positions hold text, `[samples, positions]` row by row; all where absent.
         kept: Option<Vec<bool>>,
     },
+    /// Captions as ids of the model's own text tokenizer, up to where the picture begins.
+    TextIds {
+        /// One sample for each.
+        prompts: Vec<Vec<u32>>,
+        /// What guidance leads away from; without it there is none.
+        negative: Option<Vec<u32>>,
+    },
     /// This many samples without a condition.
     Unconditional(usize),
 }
@@ -49,6 +56,7 @@ impl Condition {
             Condition::TextFeatures { features, .. } => features.dims()[0],
             Condition::ImageFeatures(features) => features.dims()[0],
             Condition::ImageAndTextFeatures { image, .. } => image.dims()[0],
+            Condition::TextIds { prompts, .. } => prompts.len(),
             Condition::Unconditional(samples) => *samples,
         }
     }
@@ -61,6 +69,7 @@ impl Condition {
             Condition::TextFeatures { .. } => "text features",
             Condition::ImageFeatures(_) => "image features",
             Condition::ImageAndTextFeatures { .. } => "image and text features",
+            Condition::TextIds { .. } => "text ids",
             Condition::Unconditional(_) => "no condition",
         }
     }

@@ -9,6 +9,7 @@
 //! | Token-Shuffle | [`token_shuffle`] | a window of tokens |
 //! | next-scale (VAT) | [`next_scale`] | a scale of tokens |
 //! | xAR | [`xar`] | an entity of latents, by solving a flow |
+//! | TokenFlow's | [`tokenflow_t2i`] | a scale, several times over if asked for |
 //! | MaskGIT | [`maskgit`] | the tokens it is surest of |
 //! | FlexTok's own | [`flextok_ar`] | an ordered token |
 #![deny(missing_docs)]
@@ -27,6 +28,7 @@ pub mod next_token;
 pub mod sampling;
 mod token_loss;
 pub mod token_shuffle;
+pub mod tokenflow_t2i;
 mod words;
 pub mod xar;
 

@@ -3,7 +3,8 @@
 use burn::tensor::Device;
 use serde_json::Value;
 use tessera_layers::ParamSpec;
-use tessera_layers::checkpoint::{Weights, locate, read_config};
+use tessera_layers::checkpoint::{TensorEntry, Weights, differences, locate, read_config};
+use tessera_layers::params::entries;
 use tessera_tokenizers::{ConfigError, LoadError};
 
 use crate::Generator;
@@ -12,6 +13,7 @@ use crate::flextok_ar::{self, FlexTokArConfig};
 use crate::maskgit::{self, MaskGitConfig};
 use crate::next_scale::{self, NextScaleConfig};
 use crate::token_shuffle::{self, TokenShuffleConfig};
+use crate::tokenflow_t2i::{self, TokenFlowT2iConfig};
 use crate::xar::{self, XarConfig};
 use crate::{nar, next_token};
 
@@ -31,21 +33,42 @@ pub enum GeneratorConfig {
     Xar(XarConfig),
     /// Next-scale, of VAT's tokens.
     NextScale(NextScaleConfig),
+    /// TokenFlow's.
+    TokenFlowT2i(Box<TokenFlowT2iConfig>),
 }
 
 impl GeneratorConfig {
     /// Names that [`GeneratorConfig::preset`] knows: released models, and the sizes of VAT's generator.
     pub fn presets() -> impl Iterator<Item = &'static str> {
         let released = next_token::PRESETS.into_iter().chain(nar::PRESETS).chain(token_shuffle::PRESETS);
-        released.chain(xar::PRESETS).chain(next_scale::PRESETS)
+        released.chain(xar::PRESETS).chain(tokenflow_t2i::PRESETS).chain(next_scale::PRESETS)
     }
 
     /// The configuration of a released model, or `None` for an unknown name.
     pub fn preset(name: &str) -> Option<Self> {
         let decoder = next_token::preset(name).or_else(|| nar::preset(name)).map(Self::Decoder);
         let windows = || token_shuffle::preset(name).map(Self::TokenShuffle);
-        let scales = || next_scale::preset(name).map(Self::NextScale);
-        decoder.or_else(windows).or_else(|| xar::preset(name).map(Self::Xar)).or_else(scales)
+        let next_scale = || next_scale::preset(name).map(Self::NextScale);
+        let scales = || tokenflow_t2i::preset(name).map(|config| Self::TokenFlowT2i(Box::new(config)));
+        decoder.or_else(windows).or_else(|| xar::preset(name).map(Self::Xar)).or_else(scales).or_else(next_scale)
+    }
+
+    /// The released model whose tensors these are, names and shapes, if there is one; releases for pictures of other sizes may share
+    /// their tensors.
+    pub fn release_of(found: &[TensorEntry]) -> Option<&'static str> {
+        let found = &Self::parameters_of(found);
+        Self::presets().find(|name| {
+            let specs = Self::preset(name).and_then(|config| config.listing().ok());
+            specs.is_some_and(|specs| differences(&entries(&specs), found).is_none())
+        })
+    }
+
+    /// The tensors of a file without those that hold no parameter: tables of angles and masks, and ids.
+    pub fn parameters_of(found: &[TensorEntry]) -> Vec<TensorEntry> {
+        let is_buffer = |name: &str| {
+            ["freqs_cis", "mask"].contains(&name) || name.contains(".rope.") || tokenflow_t2i::IDS.contains(&name)
+        };
+        found.iter().filter(|entry| !is_buffer(&entry.name)).cloned().collect()
     }
 
     /// Whether a document is a generator's.
@@ -56,6 +79,7 @@ impl GeneratorConfig {
             || TokenShuffleConfig::describes(document)
             || XarConfig::describes(document)
             || NextScaleConfig::describes(document)
+            || TokenFlowT2iConfig::describes(document)
     }
 
     /// Reads a configuration document and recognises its architecture.
@@ -82,9 +106,12 @@ impl GeneratorConfig {
         if NextScaleConfig::describes(document) {
             return NextScaleConfig::from_value(document).map(Self::NextScale);
         }
+        if TokenFlowT2iConfig::describes(document) {
+            return TokenFlowT2iConfig::from_value(document).map(|config| Self::TokenFlowT2i(Box::new(config)));
+        }
         Err(ConfigError::UnknownArchitecture(
             "the config has no \"model.generator\" section (MaskGIT), no \"embed_dim\" (FlexTok's generator), no \
-             \"encoder_embed_dim\" (xAR), no \"ar\" (next-scale), and not all of \"n_layer\", \"n_head\", \"vocab_size\", \"block_size\" and \"model_type\" \
+             \"encoder_embed_dim\" (xAR), no \"ar\" (next-scale), no \"model_type\": \"llava_llama\" (TokenFlow's generator), and not all of \"n_layer\", \"n_head\", \"vocab_size\", \"block_size\" and \"model_type\" \
              (next-token, NAR) or of \"text_vocab\", \"image_vocab\", \"window\" and \"n_mlp_blocks\" (Token-Shuffle)"
                 .to_owned(),
         ))
@@ -102,6 +129,7 @@ impl GeneratorConfig {
             Self::TokenShuffle(config) => Ok(token_shuffle::listing(config)?),
             Self::Xar(config) => xar::listing(config),
             Self::NextScale(config) => next_scale::listing(config),
+            Self::TokenFlowT2i(config) => tokenflow_t2i::listing(config),
         }
     }
 
@@ -117,6 +145,7 @@ impl GeneratorConfig {
             Self::TokenShuffle(config) => token_shuffle::load(config, weights, device).map(boxed),
             Self::Xar(config) => xar::load(config, weights, device).map(boxed),
             Self::NextScale(config) => next_scale::load(config, weights, device).map(boxed),
+            Self::TokenFlowT2i(config) => tokenflow_t2i::load(config, weights, device).map(boxed),
         }
     }
 
@@ -132,6 +161,7 @@ impl GeneratorConfig {
             Self::TokenShuffle(config) => token_shuffle::random(config, seed, device).map(boxed),
             Self::Xar(config) => xar::random(config, seed, device).map(boxed),
             Self::NextScale(config) => next_scale::random(config, seed, device).map(boxed),
+            Self::TokenFlowT2i(config) => tokenflow_t2i::random(config, seed, device).map(boxed),
         }
     }
 }

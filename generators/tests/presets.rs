@@ -96,3 +96,13 @@ fn the_next_scale_generator_has_the_listed_tensors_and_the_codes() {
     assert_eq!(own, listed);
     assert!(codes.len() == 9 && codes.iter().all(|spec| spec.name.starts_with("quantizer.")));
 }
+
+#[test]
+fn tokenflow_has_the_tensors_of_its_release_but_for_two_numbers() {
+    let mut released: BTreeMap<String, Vec<usize>> =
+        serde_json::from_str(include_str!("data/tensors/tokenflow-t2i.json")).unwrap();
+    released.retain(|tensor, _| !tensor.starts_with("image_token_"));
+    let specs = GeneratorConfig::preset("tokenflow-t2i").unwrap().listing().unwrap();
+    let ours: BTreeMap<String, Vec<usize>> = specs.into_iter().map(|spec| (spec.name, spec.shape)).collect();
+    assert_eq!(ours, released);
+}

@@ -44,9 +44,20 @@ impl Linear {
     /// A convolution of `kernel == stride == patch`, used as a matrix over patch vectors
     /// (`PatchOrder::ChannelsFirst`): weight `[outputs, channels, patch, patch]`.
     pub fn patch_embedding(params: &Params, channels: usize, patch: usize, outputs: usize) -> ParamResult<Self> {
+        Self::patch_projection(params, channels, patch, outputs, true)
+    }
+
+    /// [`Linear::patch_embedding`], with a bias or without.
+    pub fn patch_projection(
+        params: &Params,
+        channels: usize,
+        patch: usize,
+        outputs: usize,
+        bias: bool,
+    ) -> ParamResult<Self> {
         let shape = [outputs, channels, patch, patch];
         let weight = params.patch_matrix_transposed("weight", shape, Init::Normal(0.02))?;
-        let bias = Some(params.tensor("bias", [outputs], Init::Zeros)?);
+        let bias = bias.then(|| params.tensor("bias", [outputs], Init::Zeros)).transpose()?;
         Ok(Self { weight, bias })
     }
 

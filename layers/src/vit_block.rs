@@ -1,14 +1,15 @@
 //! The pre-norm transformer block of vision transformers, under the names of several families.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, activation};
 use tessera_shaders::gelu;
 
 use crate::attention::packed_self_attention;
 use crate::params::{ParamResult, Params};
 use crate::{Init, LayerNorm, Linear};
 
-/// `x += out_proj(attention(ln_1(x)))`, then `x += c_proj(gelu(c_fc(ln_2(x))))`; biases everywhere, exact GELU.
+/// `x += out_proj(attention(ln_1(x)))`, then `x += c_proj(gelu(c_fc(ln_2(x))))`; biases everywhere, exact GELU unless another
+/// activation is asked for.
 ///
 /// Source: Dosovitskiy et al. 2020, "An Image is Worth 16x16 Words" (arXiv 2010.11929).
 #[derive(Module, Debug)]
@@ -20,6 +21,27 @@ pub struct VitBlock {
     c_fc: Linear,
     c_proj: Linear,
     heads: usize,
+    #[module(skip)]
+    activation: VitActivation,
+}
+
+/// What stands between the two layers of a [`VitBlock`]'s MLP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VitActivation {
+    /// Exact GELU: TiTok and its kin.
+    #[default]
+    Gelu,
+    /// `x * sigmoid(1.702 x)`: OpenAI's CLIP.
+    QuickGelu,
+}
+
+impl VitActivation {
+    fn apply(self, x: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Gelu => gelu(x),
+            Self::QuickGelu => x.clone() * activation::sigmoid(x.mul_scalar(1.702)),
+        }
+    }
 }
 
 /// LayerNorm epsilon of CLIP's towers.
@@ -80,7 +102,14 @@ impl VitBlock {
             c_fc: Linear::new(&params.at(c_fc), width, mlp, true)?,
             c_proj: Linear::new(&params.at(c_proj), mlp, width, true)?,
             heads,
+            activation: VitActivation::default(),
         })
+    }
+
+    /// The block with another activation.
+    pub fn with_activation(mut self, activation: VitActivation) -> Self {
+        self.activation = activation;
+        self
     }
 
     /// Attention heads.
@@ -101,7 +130,7 @@ impl VitBlock {
         let ([_, kept, _], [_, length, _]) = (attended.dims(), x.dims());
         let x = if kept < length { x.narrow(1, 0, kept) } else { x };
         let x = x + self.out_proj.forward(attended);
-        let hidden = gelu(self.c_fc.forward(self.ln_2.forward(x.clone())));
+        let hidden = self.activation.apply(self.c_fc.forward(self.ln_2.forward(x.clone())));
         x + self.c_proj.forward(hidden)
     }
 }

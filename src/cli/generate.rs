@@ -36,6 +36,12 @@ pub struct Arguments {
     /// Caption, in words that the model knows.
     #[arg(long)]
     prompt: Option<String>,
+    /// Caption as ids of the model's own text tokenizer with commas between them, for models that take these.
+    #[arg(long, value_name = "ID,ID", value_delimiter = ',', conflicts_with_all = ["class", "style", "prompt"])]
+    prompt_ids: Option<Vec<u32>>,
+    /// What guidance leads away from, as ids likewise.
+    #[arg(long, value_name = "ID,ID", value_delimiter = ',', requires = "prompt_ids")]
+    negative_ids: Option<Vec<u32>>,
     /// Samples.
     #[arg(long, default_value = "1", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     count: u16,
@@ -229,6 +235,9 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
 fn condition(arguments: &Arguments, generator: &dyn Generator, count: usize) -> Result<Condition> {
     let Arguments { class, style, prompt, .. } = arguments;
     let info = generator.info();
+    if let Some(ids) = &arguments.prompt_ids {
+        return Ok(Condition::TextIds { prompts: vec![ids.clone(); count], negative: arguments.negative_ids.clone() });
+    }
     if let Some(words) = &info.words {
         let mut caption = Vec::new();
         for (flag, value) in [("--class", class), ("--style", style)] {

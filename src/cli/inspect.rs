@@ -7,13 +7,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 use tessera::datasets::write_atomically;
-use tessera::generators::{GeneratorConfig, next_token};
+use tessera::generators::GeneratorConfig;
 use tessera::layers::checkpoint::{
     CheckpointFiles, TensorEntry, Weights, WeightsKind, differences, locate, read_config,
 };
 use tessera::layers::params::entries;
 use tessera::tokenizers::flextok::config_in;
-use tessera::tokenizers::{InputKind, LoadError, ModelConfig, TokenizerInfo, config_of, load_tokens};
+use tessera::tokenizers::{InputKind, ModelConfig, TokenizerInfo, config_of, load_tokens};
 
 use super::common::Common;
 use super::output::{Done, bytes, table};
@@ -45,7 +45,9 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     match &arguments.file {
         None => {
             let tokenizer = common.open_tokenizer(&common.open_device()?)?;
-            Ok(done(model_facts(tokenizer.info())))
+            let mut facts = model_facts(tokenizer.info());
+            facts.push(("codes of a position", json!(tokenizer.depth_names())));
+            Ok(done(facts))
         }
         Some(file) if holds_tokens(file) => tokens(Path::new(file)),
         Some(spec) => weights(spec, arguments.tensors),
@@ -160,7 +162,7 @@ fn weights(spec: &str, list: bool) -> Result<Done> {
         ("stored as", stored.into()),
     ];
     facts.extend(weights.wrapper().map(|key| ("found under key", Value::from(key))));
-    let release = ModelConfig::release_of(&found).or_else(|| next_token::release_of(&found));
+    let release = ModelConfig::release_of(&found).or_else(|| GeneratorConfig::release_of(&found));
     facts.push(("release", release.unwrap_or("none that is known").into()));
     if config != "none" {
         facts.push(("fits its config", fits(&files, &weights, &found).into()));
@@ -180,20 +182,15 @@ fn weights(spec: &str, list: bool) -> Result<Done> {
 
 /// Whether the tensors are those of the configuration, in words.
 fn fits(files: &CheckpointFiles, weights: &Weights, found: &[TensorEntry]) -> String {
-    let document = files.config.as_ref().and_then(|path| read_config(path).ok());
-    if let Some(document) = document.filter(GeneratorConfig::describes) {
-        let config = GeneratorConfig::from_value(&document).map_err(LoadError::from);
-        // xAR's releases have buffers beside their parameters.
-        let has_buffers = matches!(config, Ok(GeneratorConfig::Xar(_)));
-        let specs = config.and_then(|config| config.listing());
-        return match specs.map(|specs| differences(&entries(&specs), found)) {
-            Ok(None) => "yes".to_owned(),
-            Ok(Some(some)) if has_buffers && some.missing + some.misshapen == 0 => "yes".to_owned(),
-            Ok(Some(differences)) => format!("no: {differences}"),
-            Err(error) => format!("no: {error}"),
-        };
-    }
-    match config_of(files, weights).and_then(|config| config.differences(found)) {
+    let generator = files.config.as_ref().and_then(|path| read_config(path).ok()).filter(GeneratorConfig::describes);
+    let differences = match generator {
+        Some(document) => {
+            let specs = GeneratorConfig::from_value(&document).map_err(Into::into).and_then(|config| config.listing());
+            specs.map(|specs| differences(&entries(&specs), &GeneratorConfig::parameters_of(found)))
+        }
+        None => config_of(files, weights).and_then(|config| config.differences(found)),
+    };
+    match differences {
         Ok(None) => "yes".to_owned(),
         Ok(Some(differences)) => format!("no: {differences}"),
         Err(error) => format!("no: {error}"),

@@ -54,6 +54,9 @@ pub trait Objective {
         None
     }
 
+    /// Changes the network after the optimiser's step, for what learns without gradients.
+    fn after_step(&self, _network: &mut Self::Network, _rng: &mut ChaCha8Rng) {}
+
     /// Codes of pictures.
     fn encode(&self, network: &Self::Network, images: Tensor<4>) -> Self::Code;
 

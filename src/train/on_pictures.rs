@@ -75,6 +75,10 @@ impl<O: Objective> Training for OnPictures<O> {
         self.objective.codebook(network)
     }
 
+    fn after_step(&self, network: &mut O::Network, rng: &mut ChaCha8Rng) {
+        self.objective.after_step(network, rng);
+    }
+
     fn judge(&self, network: &O::Network) -> Result<Option<ValidationLine>, TrainError> {
         if self.validation.is_empty() {
             return Ok(None);

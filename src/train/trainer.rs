@@ -14,6 +14,7 @@ use super::autoencoder_kl::AutoencoderKlObjective;
 use super::checkpoint::{Checkpoints, read_state, write};
 use super::codebook::CodeCounts;
 use super::decoder::DecoderObjective;
+use super::dualtoken::DualTokenObjective;
 use super::ema::Ema;
 use super::feed::Feed as _;
 use super::flextok::FlexTokObjective;
@@ -29,6 +30,7 @@ use super::perceptual::Perceptual;
 use super::schedule::learning_rate;
 use super::seed_pixels::SeedPixelsObjective;
 use super::token_shuffle::TokenShuffleObjective;
+use super::tokenflow::TokenFlowObjective;
 use super::training::Training;
 use super::window::Window;
 use super::xar::XarObjective;
@@ -123,6 +125,12 @@ pub fn train(
         }
         Architecture::Codec(ModelConfig::SeedPixels(architecture)) => {
             run.on_pictures(SeedPixelsObjective::new(config, architecture, &trained)?, on_event)
+        }
+        Architecture::Codec(ModelConfig::TokenFlow(architecture)) => {
+            run.on_pictures(TokenFlowObjective::new(config, architecture, &trained)?, on_event)
+        }
+        Architecture::Codec(ModelConfig::DualToken(architecture)) => {
+            run.on_pictures(DualTokenObjective::new(config, architecture, &trained)?, on_event)
         }
         Architecture::Generator(GeneratorConfig::Decoder(architecture)) => {
             let codes = run.codes(CodesOf::Ids, on_event)?;

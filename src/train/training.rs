@@ -53,6 +53,9 @@ pub trait Training {
         None
     }
 
+    /// Changes the network after the optimiser's step, for what learns without gradients.
+    fn after_step(&self, _network: &mut Self::Network, _rng: &mut ChaCha8Rng) {}
+
     /// What held-out data say of the network, on the device without autodiff; `None` without such data.
     ///
     /// # Errors

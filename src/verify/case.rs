@@ -155,6 +155,20 @@ impl Case {
         Ok(Weights::open(&files.weights)?)
     }
 
+    /// Another weight file of the case than its model's.
+    ///
+    /// # Errors
+    /// [`CaseError`] if it is not there or cannot be read.
+    pub fn weights_of(&self, file: &str) -> Result<Weights, CaseError> {
+        Ok(Weights::open(&self.folder.join(file))?)
+    }
+
+    /// The shape of an expected tensor.
+    pub fn expected_shape(&self, name: &str) -> Option<Vec<usize>> {
+        let all = self.expected.iter().flat_map(Weights::entries);
+        all.into_iter().find(|entry| entry.name == name).map(|entry| entry.shape)
+    }
+
     /// Names of all expected tensors.
     pub fn expected_names(&self) -> Vec<String> {
         self.expected.iter().flat_map(Weights::entries).map(|entry| entry.name).collect()
@@ -215,9 +229,15 @@ fn weight_file(folder: &Path) -> Result<Option<PathBuf>, CaseError> {
     match found.as_slice() {
         [] => Ok(None),
         [first, ..] if found.len() == 1 || first.to_string_lossy().ends_with(".index.json") => Ok(Some(first.clone())),
+        // A case of two models: the other one goes by its own name.
+        [a, b] if is_model(a) != is_model(b) => Ok(Some(if is_model(a) { a } else { b }.clone())),
         several => match main_file(several) {
             Some(path) => Ok(Some(path)),
             None => Err(CaseError::input("weights of the case", "one file", format!("{found:?}"))),
         },
     }
+}
+
+fn is_model(path: &Path) -> bool {
+    path.file_stem().is_some_and(|stem| stem == "model" || stem == "pytorch_model")
 }

@@ -9,6 +9,7 @@
 mod case;
 mod compare;
 mod decoder;
+mod dual_codebook;
 mod flextok;
 mod gradients;
 mod inputs;
@@ -29,8 +30,8 @@ pub use values::{Value, Values};
 use burn::tensor::Device;
 
 /// Systems whose cases can be run.
-pub const SYSTEMS: [&str; 9] =
-    ["flextok", "llamagen", "nar", "one-d-piece", "sampling", "seed", "token-shuffle", "vat", "xar"];
+pub const SYSTEMS: [&str; 10] =
+    ["dual-codebook", "flextok", "llamagen", "nar", "one-d-piece", "sampling", "seed", "token-shuffle", "vat", "xar"];
 
 /// Runs a case on a device.
 ///
@@ -40,6 +41,7 @@ pub const SYSTEMS: [&str; 9] =
 pub fn verify(case: &Case, device: &Device) -> Result<Report, CaseError> {
     let mut values = Values::wanting(case.expected_names());
     match case.system.as_str() {
+        "dual-codebook" => dual_codebook::run(case, device, &mut values)?,
         "flextok" => flextok::run(case, device, &mut values)?,
         "llamagen" => llamagen::run(case, device, &mut values)?,
         "nar" => nar::run(case, device, &mut values)?,

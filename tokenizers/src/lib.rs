@@ -13,6 +13,8 @@
 //! | VAT | [`vat`] | scales of surface points; any whole scales decode, to an occupancy field |
 //! | SEED, SEED-2 | [`seed`] | ordered and causal; decodes to features, not to pictures |
 //! | SEED with pixels | [`seed_pixels`] | SEED's; any prefix decodes, to small pictures |
+//! | TokenFlow | [`tokenflow`] | scales; the first so many decode |
+//! | DualToken | [`dualtoken`] | grid, several codes to a position: pixel codes, then semantic ones |
 //! | MAR's KL-16 | [`mar_kl`] | none: continuous latents, for xAR |
 //! | KL autoencoder | [`autoencoder_kl`] | none: continuous latents, which other tokenizers are built on |
 //! | patches' DCT | [`patch_dct`] | none: continuous latents of a fixed transform |
@@ -43,6 +45,7 @@ pub mod autoencoder_kl;
 pub mod bitstream;
 mod config;
 mod dct;
+pub mod dualtoken;
 pub mod flextok;
 pub mod grid;
 mod latent_codec;
@@ -59,6 +62,7 @@ pub mod seed;
 pub mod seed_pixels;
 mod tensors;
 pub mod token_file;
+pub mod tokenflow;
 mod tokenizer;
 mod tokens;
 pub mod vat;

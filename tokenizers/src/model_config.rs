@@ -12,6 +12,7 @@ use tessera_layers::checkpoint::{
 use tessera_layers::params::entries;
 
 use crate::autoencoder_kl::{self, AutoencoderKlConfig};
+use crate::dualtoken::{self, DualTokenConfig};
 use crate::flextok::{self, FlexTokConfig};
 use crate::llamagen_vq::{self, LlamaGenVqConfig};
 use crate::mar_kl::{self, MarKlConfig};
@@ -19,6 +20,7 @@ use crate::maskgit_vqgan::{self, MaskGitVqganConfig};
 use crate::one_d_piece::{self, OneDPieceConfig};
 use crate::seed::{self, SeedConfig};
 use crate::seed_pixels::{self, SeedPixelsConfig};
+use crate::tokenflow::{self, TokenFlowConfig};
 use crate::vat::{self, VatConfig};
 use crate::{ConfigError, LoadError, Tokenizer};
 
@@ -41,6 +43,10 @@ pub enum ModelConfig {
     Seed(SeedConfig),
     /// SEED with a decoder to pixels.
     SeedPixels(SeedPixelsConfig),
+    /// TokenFlow.
+    TokenFlow(TokenFlowConfig),
+    /// DualToken.
+    DualToken(DualTokenConfig),
     /// MAR's KL autoencoder: continuous latents, opened as a [`MarKl`](mar_kl::MarKl).
     MarKl(MarKlConfig),
     /// KL autoencoder: continuous latents, so it is known here but opened as an
@@ -62,7 +68,8 @@ impl ModelConfig {
             .chain(llamagen_vq::PRESETS)
             .chain([mar_kl::PRESET])
             .chain(seed::PRESETS);
-        grids.chain(autoencoder_kl::PRESETS).chain(flextok::PRESETS)
+        let dual = tokenflow::PRESETS.into_iter().chain(dualtoken::PRESETS);
+        grids.chain(autoencoder_kl::PRESETS).chain(flextok::PRESETS).chain(dual)
     }
 
     /// The released model whose tensors these are, names and shapes, if there is one.
@@ -89,8 +96,12 @@ impl ModelConfig {
     /// The tensors of a file with the names that the models have for them, where older exports have others, and without
     /// statistics that are no parameters.
     pub fn current_names(found: &[TensorEntry]) -> Vec<TensorEntry> {
-        let found = found.iter().filter(|entry| entry.name != llamagen_vq::STATISTICS).cloned().collect();
-        Renames::new(found, autoencoder_kl::current_name).entries().to_vec()
+        let is_parameter = |entry: &&TensorEntry| {
+            entry.name != llamagen_vq::STATISTICS && !tokenflow::USAGE.contains(&entry.name.as_str())
+        };
+        let found = found.iter().filter(is_parameter).cloned().collect();
+        let current = |name: &str| autoencoder_kl::current_name(name).or_else(|| dualtoken::current_name(name));
+        Renames::new(found, current).entries().to_vec()
     }
 
     /// The configuration of a released model, or `None` for an unknown name.
@@ -106,8 +117,10 @@ impl ModelConfig {
         let llamagen = || LlamaGenVqConfig::preset(name).map(Self::LlamaGenVq);
         let seed = || SeedConfig::preset(name).map(Self::Seed);
         let vat = || VatConfig::preset(name).map(Self::Vat);
+        let tokenflow = || TokenFlowConfig::preset(name).map(Self::TokenFlow);
+        let dualtoken = || DualTokenConfig::preset(name).map(Self::DualToken);
         let released = OneDPieceConfig::preset(name).map(Self::OneDPiece).or_else(autoencoder).or_else(flextok);
-        released.or_else(llamagen).or_else(seed).or_else(vat)
+        released.or_else(llamagen).or_else(seed).or_else(vat).or_else(tokenflow).or_else(dualtoken)
     }
 
     /// Reads a configuration document and recognises its architecture.
@@ -120,6 +133,12 @@ impl ModelConfig {
         }
         if SeedConfig::describes(document) {
             return SeedConfig::from_value(document).map(Self::Seed);
+        }
+        if TokenFlowConfig::describes(document) {
+            return TokenFlowConfig::from_value(document).map(Self::TokenFlow);
+        }
+        if DualTokenConfig::describes(document) {
+            return DualTokenConfig::from_value(document).map(Self::DualToken);
         }
         if document.get("model").is_some() {
             return OneDPieceConfig::from_value(document).map(Self::OneDPiece);
@@ -145,7 +164,7 @@ impl ModelConfig {
         Err(ConfigError::UnknownArchitecture(
             "the config has no \"model\" section (One-D-Piece, TiTok), no \"vqgan\" section (MaskGIT-VQGAN), no \
              \"encoder_ch_mult\" (LlamaGen VQ), no \"model_type\" that begins with seed (SEED), no \"triplane\" section (VAT), no \
-             \"ch_mult\" (MAR), no \
+             \"ch_mult\" (MAR), no \"teacher\" (TokenFlow), no \"rqvaesiglip\" section (DualToken), no \
              \"_class_name\": \"AutoencoderKL\" and none of FlexTok's sections"
                 .to_owned(),
         ))
@@ -161,6 +180,8 @@ impl ModelConfig {
             Self::Vat(config) => config.to_value(),
             Self::Seed(config) => config.to_value(),
             Self::SeedPixels(config) => config.to_value(),
+            Self::TokenFlow(config) => config.to_value(),
+            Self::DualToken(config) => config.to_value(),
             Self::MarKl(config) => config.to_value(),
             Self::AutoencoderKl(config) => config.to_value(),
         }
@@ -187,6 +208,8 @@ impl ModelConfig {
             Self::Vat(config) => vat::listing(config),
             Self::Seed(config) => seed::listing(config),
             Self::SeedPixels(config) => seed_pixels::listing(config),
+            Self::TokenFlow(config) => tokenflow::listing(config),
+            Self::DualToken(config) => dualtoken::listing(config),
             Self::MarKl(config) => mar_kl::listing(config),
             Self::AutoencoderKl(config) => autoencoder_kl::listing(config),
         }
@@ -207,6 +230,8 @@ impl ModelConfig {
             Self::Vat(config) => vat::load(config, weights, device).map(boxed),
             Self::Seed(config) => seed::load(config, weights, device).map(boxed),
             Self::SeedPixels(config) => seed_pixels::load(config, weights, device).map(boxed),
+            Self::TokenFlow(config) => tokenflow::load(config, weights, device).map(|(model, _)| boxed(model)),
+            Self::DualToken(config) => dualtoken::load(config, weights, device).map(|(model, _)| boxed(model)),
             Self::MarKl(_) | Self::AutoencoderKl(_) => Err(no_tokens()),
         };
         loaded.map_err(|error| Self::naming_the_release(error, weights))
@@ -236,6 +261,8 @@ impl ModelConfig {
             Self::Vat(config) => vat::random(config, seed, device).map(boxed),
             Self::Seed(config) => seed::random(config, seed, device).map(boxed),
             Self::SeedPixels(config) => seed_pixels::random(config, seed, device).map(boxed),
+            Self::TokenFlow(config) => tokenflow::random(config, seed, device).map(|(model, _)| boxed(model)),
+            Self::DualToken(config) => dualtoken::random(config, seed, device).map(|(model, _)| boxed(model)),
             Self::MarKl(_) | Self::AutoencoderKl(_) => Err(no_tokens()),
         }
     }

@@ -180,7 +180,7 @@ pub struct TokenizerInfo {
     pub layout: TokenLayout,
     /// Vocabulary size of each depth.
     pub vocab: Vec<u32>,
-    /// Whether any prefix of the tokens decodes.
+    /// Whether any prefix of the tokens decodes; of tokens in scales, any number of whole scales.
     pub prefix_decodes: bool,
     /// Whether decoding draws noise, so that each seed gives another picture.
     pub is_sampled: bool,
@@ -229,6 +229,14 @@ pub enum TokenizerError {
 pub trait Tokenizer: Send + Sync {
     /// What this tokenizer is.
     fn info(&self) -> &TokenizerInfo;
+
+    /// What the code at each depth of a position stands for, in the order of [`TokenizerInfo::vocab`].
+    fn depth_names(&self) -> Vec<String> {
+        match self.info().vocab.len() {
+            1 => vec!["code".to_owned()],
+            depth => (1..=depth).map(|at| format!("code {at}")).collect(),
+        }
+    }
 
     /// Inputs to tokens.
     ///

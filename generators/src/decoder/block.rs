@@ -98,24 +98,25 @@ impl DecoderBlock {
             Some(cache) => cache.append(k, own.clone()),
             None => (k, own.clone()),
         };
-        let (k, v) = (self.shared(k), self.shared(v));
+        let shared = |x| repeat_heads(x, self.heads, self.kv_heads);
+        let (k, v) = (shared(k), shared(v));
         let scale = 1.0 / (dim as f32).sqrt();
         let Some(padding) = sight.padding else {
             return self.wo.forward(masked_attention(q, k, v, self.heads, scale, sight.mask));
         };
         let [_, keys, _] = k.dims();
         let y = weighted_attention(q, k, v, padding.log_weights(keys), self.heads, scale, sight.mask);
-        self.wo.forward(padding.see_themselves(y, self.shared(own), keys - count))
+        self.wo.forward(padding.see_themselves(y, shared(own), keys - count))
     }
+}
 
-    /// Keys or values `[rows, count, kv width]` once for each head of queries that shares them.
-    fn shared(&self, x: Tensor<3>) -> Tensor<3> {
-        let [rows, count, width] = x.dims();
-        if self.heads == self.kv_heads {
-            return x;
-        }
-        let (dim, times) = (width / self.kv_heads, self.heads / self.kv_heads);
-        let x = x.reshape([rows, count, self.kv_heads, 1, dim]);
-        x.expand([rows, count, self.kv_heads, times, dim]).reshape([rows, count, self.heads * dim])
+/// Keys or values `[rows, count, kv width]` of `kv_heads` heads once for each of the `heads` heads of queries that share them.
+pub fn repeat_heads(x: Tensor<3>, heads: usize, kv_heads: usize) -> Tensor<3> {
+    let [rows, count, width] = x.dims();
+    if heads == kv_heads {
+        return x;
     }
+    let (dim, times) = (width / kv_heads, heads / kv_heads);
+    let x = x.reshape([rows, count, kv_heads, 1, dim]);
+    x.expand([rows, count, kv_heads, times, dim]).reshape([rows, count, heads * dim])
 }

@@ -20,7 +20,7 @@ mod order;
 mod padding;
 mod train;
 
-pub use block::{BlockSizes, DecoderBlock, Sight};
+pub use block::{BlockSizes, DecoderBlock, Sight, repeat_heads};
 pub use condition::{Captions, ConditionEmbedding, Prompt, Table};
 pub use config::{Arrangement, DecoderConfig, ModelType};
 pub use generate::{Greedy, Plan};

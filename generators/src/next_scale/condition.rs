@@ -118,7 +118,7 @@ impl ScalePrompt {
             Condition::ImageAndTextFeatures { image, text, .. } => {
                 takes(ConditionKind::Image) && takes(ConditionKind::Text) && image.dims()[0] == text.dims()[0]
             }
-            Condition::Captions(_) => false,
+            Condition::Captions(_) | Condition::TextIds { .. } => false,
         };
         if !fits {
             return Err(unfit(condition.kind().to_owned()));

@@ -47,13 +47,14 @@ impl ConvDecoder {
 
     /// `[batch, inputs, h, w] -> [batch, outputs, h f, w f]` with `f = 2^(levels - 1)`, not clamped.
     ///
-    /// Reports `conv_in`, `mid_attn`, `mid_block` and `up_block<i>` (doubled; 0 is the coarsest) to `trace`.
+    /// Reports `conv_in`, `mid_attn`, `mid_block` and `up_block<i>` (doubled; 0 is the coarsest) to `trace`, and
+    /// `level<n>.last_res` of each level by its number in the file.
     pub fn forward(&self, latents: Tensor<4>, trace: &mut Trace) -> Tensor<4> {
         let x = self.conv_in.forward(latents); // [b, widest, h, w]
         trace.see("conv_in", || x.clone());
         let mut x = self.middle.forward(x, trace);
         for (step, up) in self.up.iter().enumerate() {
-            x = up.forward(x); // [b, width, h 2^step, w 2^step]
+            x = up.forward(x, trace); // [b, width, h 2^step, w 2^step]
             if let Some(convolution) = &up.resample {
                 x = convolution.forward_doubled(x);
             }

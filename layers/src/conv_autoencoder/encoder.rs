@@ -43,14 +43,20 @@ impl ConvEncoder {
         })
     }
 
+    /// How many pixels wide a latent is: `f = 2^(levels - 1)`.
+    pub fn downsampling(&self) -> usize {
+        1 << self.down.len().saturating_sub(1)
+    }
+
     /// `[batch, inputs, H, W] -> [batch, outputs, H / f, W / f]` with `f = 2^(levels - 1)`; each halving rounds down.
     ///
-    /// Reports `conv_in`, `down_block<level>` (halved), `mid_attn`, `mid_block` and `out` to `trace`.
+    /// Reports `conv_in`, `down_block<level>` (halved), `mid_attn`, `mid_block` and `out` to `trace`, and
+    /// `level<n>.last_res` of each level by its number in the file.
     pub fn forward(&self, image: Tensor<4>, trace: &mut Trace) -> Tensor<4> {
         let mut x = self.conv_in.forward(image); // [b, stem, H, W]
         trace.see("conv_in", || x.clone());
         for (level, down) in self.down.iter().enumerate() {
-            x = down.forward(x); // [b, widths[level], H / 2^level, W / 2^level]
+            x = down.forward(x, trace); // [b, widths[level], H / 2^level, W / 2^level]
             if let Some(convolution) = &down.resample {
                 x = convolution.forward_halved(x);
             }

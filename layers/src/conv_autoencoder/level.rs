@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 
 use super::{ConvNames, ConvSizes, LevelNames, ResidualBlock, SpatialAttention};
-use crate::{Conv2d, ParamResult, Params};
+use crate::{Conv2d, ParamResult, Params, Trace};
 
 /// Residual blocks, each with an attention layer behind it where the level has attention, then a change of size.
 #[derive(Module, Debug)]
@@ -12,6 +12,7 @@ pub(super) struct Level {
     blocks: Vec<ResidualBlock>,
     attentions: Vec<SpatialAttention>,
     pub(super) resample: Option<Conv2d>,
+    index: usize,
 }
 
 /// Where a level stands and what it does.
@@ -44,13 +45,18 @@ impl Level {
             blocks: (0..sizes.blocks).map(block).collect::<ParamResult<_>>()?,
             attentions: (0..attends).map(attention).collect::<ParamResult<_>>()?,
             resample: place.resamples.then(resample).transpose()?,
+            index: place.index,
         })
     }
 
-    /// `[b, inputs, h, w] -> [b, width, h, w]`: everything but the change of size.
-    pub(super) fn forward(&self, mut x: Tensor<4>) -> Tensor<4> {
+    /// `[b, inputs, h, w] -> [b, width, h, w]`: everything but the change of size. Reports `level<index>.last_res`, before the
+    /// attention behind it, to `trace`.
+    pub(super) fn forward(&self, mut x: Tensor<4>, trace: &mut Trace) -> Tensor<4> {
         for (i, block) in self.blocks.iter().enumerate() {
             x = block.forward(x);
+            if i + 1 == self.blocks.len() {
+                trace.see(format_args!("level{}.last_res", self.index), || x.clone());
+            }
             if let Some(attention) = self.attentions.get(i) {
                 x = attention.forward(x);
             }

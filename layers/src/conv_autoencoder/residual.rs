@@ -25,10 +25,22 @@ impl ResidualBlock {
         groups: usize,
         shortcut: &'static str,
     ) -> ParamResult<Self> {
+        Self::with_kernel(params, [inputs, outputs], groups, shortcut, 3)
+    }
+
+    /// [`ResidualBlock::new`] whose first convolution has a kernel of another (odd) width: 1 in DualToken's
+    /// `post_quant_conv`.
+    pub fn with_kernel(
+        params: &Params,
+        [inputs, outputs]: [usize; 2],
+        groups: usize,
+        shortcut: &'static str,
+        kernel: usize,
+    ) -> ParamResult<Self> {
         let residual = || Conv2d::uniform(&params.at(shortcut), [inputs, outputs], 1);
         Ok(Self {
             norm1: GroupNorm::new(&params.at("norm1"), inputs, groups, GROUP_EPSILON)?,
-            conv1: Conv2d::uniform(&params.at("conv1"), [inputs, outputs], 3)?,
+            conv1: Conv2d::uniform(&params.at("conv1"), [inputs, outputs], kernel)?,
             norm2: GroupNorm::new(&params.at("norm2"), outputs, groups, GROUP_EPSILON)?,
             conv2: Conv2d::uniform(&params.at("conv2"), [outputs, outputs], 3)?,
             shortcut: (inputs != outputs).then(residual).transpose()?,

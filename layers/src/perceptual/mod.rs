@@ -16,13 +16,12 @@ mod effd;
 mod efficientnet_lite0;
 mod inception;
 mod lpips;
-mod resize;
 mod stem;
 mod unit;
 
+pub use crate::resample::{Resampling, resize};
 pub use backbone::Backbone;
 pub use effd::Effd;
 pub use efficientnet_lite0::EfficientNetLite0;
 pub use inception::Inception;
 pub use lpips::Lpips;
-pub use resize::{Resampling, resize};

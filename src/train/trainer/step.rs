@@ -61,6 +61,8 @@ impl<T: Training> Trainer<'_, T> {
         }
         let (network, norm) = self.optimizer.step(rate, self.network.clone(), &self.parameters, gradients);
         self.network = network;
+        let mut rng = self.rng(self.step, Purpose::Codes);
+        self.training.after_step(&mut self.network, &mut rng);
         window.add_step(norm);
         self.ema.update(&self.network, &self.parameters, |name| self.training.is_trained(name));
         if let Some(latents) = latents {

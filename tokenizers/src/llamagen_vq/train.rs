@@ -1,9 +1,9 @@
 //! Losses of the quantizer.
 
-use burn::tensor::{Int, Tensor, activation};
+use burn::tensor::{Int, Tensor};
 
 use super::LlamaGenVqNetwork;
-use crate::quantizers::Quantized;
+use crate::quantizers::{Quantized, assignment_entropy, squared_distances};
 
 /// What pictures come to.
 #[derive(Debug, Clone)]
@@ -48,24 +48,11 @@ pub fn vq_losses(network: &LlamaGenVqNetwork, images: Tensor<4>, is_free: bool, 
     }
 }
 
-/// Mean entropy of the soft assignments of latents `[batch, positions, width]` less the entropy of their mean: low where each latent
-/// is sure of its code and all codes are used.
-///
-/// Assignments are the softmax of negative squared distances over a temperature of 0.01. Source: LlamaGen's released code.
+/// [`assignment_entropy`] of latents `[batch, positions, width]`, compared with the codes as the quantizer does.
 pub fn entropy_loss(network: &LlamaGenVqNetwork, latents: Tensor<3>) -> Tensor<1> {
-    const TEMPERATURE: f64 = 0.01;
     let [batch, positions, width] = latents.dims();
     let rows = network.quantizer().compared(latents).reshape([batch * positions, width]);
     let [codes, _] = network.quantizer().codebook().dims();
     let codebook = network.quantizer().compared(network.quantizer().codebook().reshape([1, codes, width]));
-    let codebook = codebook.reshape([codes, width]);
-    let squares = |x: &Tensor<2>| x.clone().square().sum_dim(1);
-    let products = rows.clone().matmul(codebook.clone().transpose()).mul_scalar(2.0);
-    let distances = squares(&rows) + squares(&codebook).transpose() - products; // [b h w, codes]
-    let affinities = distances.div_scalar(-TEMPERATURE);
-    let shares = activation::softmax(affinities.clone(), 1);
-    let sure = (shares.clone() * activation::log_softmax(affinities, 1)).sum_dim(1).mean().neg();
-    let mean = shares.mean_dim(0);
-    let spread = (mean.clone() * mean.add_scalar(1e-5).log()).sum().neg();
-    sure - spread
+    assignment_entropy(squared_distances(rows, codebook.reshape([codes, width])))
 }

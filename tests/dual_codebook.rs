@@ -1,0 +1,203 @@
+//! TokenFlow, DualToken and TokenFlow's generator through the program.
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use burn::tensor::Device;
+use common::{picture, printed, refused, tessera};
+use serde_json::{Value, json};
+use tessera::generators::tokenflow_t2i::{TokenFlowT2iConfig, TokenFlowT2iNetwork};
+use tessera::layers::ParamSource;
+use tessera::layers::checkpoint::{Weights, save_module};
+use tessera::tokenizers::{ModelConfig, load_tokens};
+
+/// 16 pixels a side, scales of 1, 4 and 16 tokens.
+fn tokenflow() -> Value {
+    json!({
+        "model": "TokenFlow", "teacher": "clipb_224", "image_size": 16, "scales": [1, 2, 4], "codebook_size": 50,
+        "codebook_embed_dim": 4, "semantic_code_dim": 6, "z_channels": 8, "entropy_loss_ratio": 0.01,
+        "encoder_ch": 32, "encoder_ch_mult": [1, 1, 1], "encoder_num_res_blocks": 1,
+        "decoder_ch": 32, "decoder_ch_mult": [1, 1, 1], "decoder_num_res_blocks": 1, "decoder_out_dim": 24,
+        "semantic_encoder": {"kind": "clip_vit", "image_size": 12, "patch_size": 4, "width": 24, "layers": 1, "heads": 3},
+        "semantic_decoder": {"width": 24, "layers": 1, "heads": 3, "grid": 3},
+    })
+}
+
+/// 16 pixels a side, 4 x 4 positions of 3 pixel codes and 2 semantic ones.
+fn dualtoken() -> Value {
+    let quantizer = |kind: &str, depth: usize, channels: usize, codes: usize| {
+        json!({
+            "bottleneck_type": kind, "code_shape": [4, 4, depth], "latent_shape": [4, 4, channels], "embed_dim": channels,
+            "n_embed": codes, "decay": 0.9, "restart_unused_codes": true, "shared_codebook": true,
+        })
+    };
+    json!({
+        "hidden_size": 32,
+        "rqvaesiglip": {
+            "hidden_size": 32, "layer_recon": 1, "layer_sem": 2, "layer_shortcut": 1, "weight_shortcut": 0.6,
+            "ddconfig": {
+                "ch": 32, "ch_mult": [1, 1, 1], "num_res_blocks": 1, "attn_resolutions": [4], "resolution": 16,
+                "decoder_in_channels": 32,
+            },
+            "vq_sem": quantizer("rq_ema", 2, 8, 20), "vq_pix": quantizer("rq", 3, 16, 30),
+        },
+        "siglip_config": {
+            "vision_config": {
+                "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 3, "num_attention_heads": 2,
+                "image_size": 16, "patch_size": 4,
+            },
+            "text_config": {
+                "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 1, "num_attention_heads": 2,
+                "vocab_size": 11, "max_position_embeddings": 5,
+            },
+        },
+    })
+}
+
+struct Bench(tempfile::TempDir);
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let pictures = folder.path().join("pictures");
+        fs::create_dir(&pictures).unwrap();
+        for at in 0..5 {
+            picture(&pictures, &format!("{at}.png"), 20 + 3 * at, 24 + at);
+        }
+        Self(folder)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A model of this configuration with random weights.
+    fn model(&self, name: &str, document: &Value) -> PathBuf {
+        let folder = self.at(name);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("config.json"), document.to_string()).unwrap();
+        ModelConfig::from_value(document).unwrap().write_random(1, &folder.join("model.safetensors")).unwrap();
+        folder
+    }
+
+    fn train(&self, out: &str, document: &Value, flags: &[&str]) -> Command {
+        let config = self.at(&format!("{out}.json"));
+        fs::write(&config, document.to_string()).unwrap();
+        let mut command = tessera();
+        command.args(["train", "--steps", "6", "--batch-size", "3", "--checkpoint-every", "3", "--log-every", "1"]);
+        command.args(["--validate-every", "6", "--validation-pictures", "3", "--sample-pictures", "2", "--seed", "3"]);
+        command.arg("--data").arg(self.at("pictures")).arg("--validation").arg(self.at("pictures"));
+        command.arg("--architecture").arg(&config).arg("--out").arg(self.at(out)).args(flags);
+        command
+    }
+
+    fn lines(&self, out: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.at(out).join("metrics.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+#[test]
+fn pictures_go_to_scales_and_back_and_coarse_ones_come_of_the_first() {
+    let bench = Bench::new();
+    let (model, out) = (bench.model("tokenflow", &tokenflow()), bench.at("out.tsr"));
+    let image = bench.at("pictures/2.png");
+    printed(tessera().arg("encode").arg(&image).arg("-o").arg(&out).arg("--model").arg(&model));
+    let tokens = load_tokens(&out, false).unwrap().tokens;
+    assert_eq!((tokens.positions(), tokens.vocab()), (21, [50].as_slice()));
+    let decoded = bench.at("decoded.png");
+    printed(tessera().arg("decode").arg(&out).arg("-o").arg(&decoded).arg("--model").arg(&model));
+    assert!(decoded.is_file());
+    // By default every scale's end.
+    let sheet = bench.at("sheet.png");
+    let mut reconstruct = tessera();
+    reconstruct.arg("reconstruct").arg(&image).arg("-o").arg(&sheet).arg("--model").arg(&model);
+    printed(&mut reconstruct);
+    let sentence = refused(reconstruct.args(["--tokens", "7"]));
+    assert!(sentence.contains("whole scales") && sentence.contains("[1, 5, 21]"), "{sentence}");
+
+    let facts = printed(tessera().args(["--json", "inspect"]).arg(&model));
+    let facts: Value = serde_json::from_str(&facts).unwrap();
+    assert_eq!(facts["fits_its_config"], "yes", "{facts}");
+}
+
+#[test]
+fn a_position_of_dualtoken_has_codes_of_two_kinds() {
+    let bench = Bench::new();
+    let (model, out) = (bench.model("dualtoken", &dualtoken()), bench.at("out.tsr"));
+    let image = bench.at("pictures/1.png");
+    printed(tessera().arg("encode").arg(&image).arg("-o").arg(&out).arg("--model").arg(&model));
+    let tokens = load_tokens(&out, false).unwrap().tokens;
+    assert_eq!((tokens.positions(), tokens.vocab()), (16, [30, 30, 30, 20, 20].as_slice()));
+    printed(tessera().arg("decode").arg(&out).arg("-o").arg(bench.at("decoded.png")).arg("--model").arg(&model));
+    let facts = printed(tessera().args(["--json", "inspect"]).arg("--model").arg(&model));
+    let facts: Value = serde_json::from_str(&facts).unwrap();
+    assert_eq!(facts["codes_of_a_position"][3], "semantic 1", "{facts}");
+}
+
+#[test]
+fn pictures_are_generated_from_ids_of_text() {
+    let bench = Bench::new();
+    let tokenizer = bench.model("tokenflow", &tokenflow());
+    let document = json!({
+        "model_type": "llava_llama", "mm_vision_tower": tokenizer, "tokenizer": tokenflow(),
+        "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 61,
+        "image_token_start": 11, "pad_token_id": 10, "sampling": {"cfg": 2.0},
+    });
+    let folder = bench.at("t2i");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("config.json"), document.to_string()).unwrap();
+    let source = ParamSource::seeded(2, &Device::flex());
+    let config = TokenFlowT2iConfig::from_value(&document).unwrap();
+    let network = TokenFlowT2iNetwork::new(&source.root(), &config).unwrap();
+    save_module(&network, &source.into_taken(), &folder.join("model.safetensors"), Default::default()).unwrap();
+
+    let (grid, parts) = (bench.at("grid.png"), bench.at("parts"));
+    let mut generate = tessera();
+    generate.arg("generate").arg("--model").arg(&folder).arg("--tokenizer").arg(&tokenizer).arg("-o").arg(&grid);
+    let sentence = refused(&mut generate);
+    assert!(sentence.contains("text as ids"), "{sentence}");
+    generate.args(["--prompt-ids", "1,4,7", "--negative-ids", "1,5", "--count", "2", "--steps", "2", "--parts"]);
+    printed(generate.arg(&parts));
+    assert!(grid.is_file());
+    let tokens = load_tokens(parts.join("tokens.tsr"), false).unwrap().tokens;
+    assert_eq!((tokens.batch(), tokens.positions()), (2, 21));
+    let facts = printed(tessera().args(["--json", "inspect"]).arg(&folder));
+    let facts: Value = serde_json::from_str(&facts).unwrap();
+    assert_eq!(facts["fits_its_config"], "yes", "{facts}");
+}
+
+#[test]
+fn both_train_and_a_run_that_stopped_resumes_to_the_same_bits() {
+    let bench = Bench::new();
+    for (name, document, terms) in [
+        ("tokenflow", tokenflow(), ["mse", "quantizer", "semantic", "entropy"].as_slice()),
+        ("dualtoken", dualtoken(), ["mse", "quantizer", "semantic"].as_slice()),
+    ] {
+        let (whole, resumed) = (format!("{name}-whole"), format!("{name}-resumed"));
+        printed(&mut bench.train(&whole, &document, &[]));
+        printed(&mut bench.train(&resumed, &document, &[]));
+        fs::remove_dir_all(bench.at(&resumed).join("checkpoints/00000006")).unwrap();
+        printed(&mut bench.train(&resumed, &document, &["--resume"]));
+        for file in ["model.safetensors", "config.json"] {
+            let read = |out: &str| fs::read(bench.at(out).join(file)).unwrap();
+            assert!(read(&whole) == read(&resumed), "{name}: {file}");
+        }
+        let lines = bench.lines(&whole);
+        let first = lines.iter().find(|line| line["kind"] == "train").unwrap();
+        for term in terms {
+            assert!(first["losses"][term].as_f64().unwrap().is_finite(), "{name}: {term}: {first}");
+        }
+        assert!(tessera::tokenizers::from_pretrained(&bench.at(&whole).to_string_lossy(), &Device::flex()).is_ok());
+    }
+    // The codebooks of DualToken moved, without gradients, and are one under every depth.
+    let weights = Weights::open(&bench.at("dualtoken-whole/model.safetensors")).unwrap();
+    for kind in ["pix", "sem"] {
+        let read = |tensor: &str| weights.read_f32(&format!("quantizer_{kind}.codebooks.{tensor}")).unwrap();
+        assert_eq!(read("0.weight"), read("1.weight"));
+        assert!(read("0.cluster_size_ema").iter().all(|size| *size > 0.0));
+    }
+}

@@ -1,0 +1,146 @@
+//! The tokenizer behind the trait.
+
+use burn::tensor::{Device, Int, Tensor};
+use tessera_layers::Trace;
+
+use super::{DualTokenConfig, DualTokenNetwork, SemanticFeatures};
+use crate::tensors::{read_ids, upload_ids, upload_mask};
+use crate::tokenizer::check_maker;
+use crate::{DecodeOptions, Input, Latents, Output, Tokenizer, TokenizerError, TokenizerInfo, Tokens};
+
+/// A DualToken ready for use.
+pub struct DualToken {
+    network: DualTokenNetwork,
+    config: DualTokenConfig,
+    info: TokenizerInfo,
+    device: Device,
+}
+
+impl DualToken {
+    pub(super) fn new(
+        network: DualTokenNetwork,
+        config: DualTokenConfig,
+        info: TokenizerInfo,
+        device: &Device,
+    ) -> Self {
+        Self { network, config, info, device: device.clone() }
+    }
+
+    /// The network itself.
+    pub fn network(&self) -> &DualTokenNetwork {
+        &self.network
+    }
+
+    /// Takes the network out.
+    pub fn into_network(self) -> DualTokenNetwork {
+        self.network
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &DualTokenConfig {
+        &self.config
+    }
+
+    /// How many of a position's codes are pixel codes, and how many semantic ones; they stand in this order.
+    pub fn depths(&self) -> [usize; 2] {
+        [self.network.pixel_quantizer().depth(), self.network.semantic_quantizer().depth()]
+    }
+
+    /// The vectors of the codes of each depth `[batch, g^2, depth, channels]`, pixel codes and semantic ones: what a language
+    /// model reads, and what its depth transformers predict (paper, section 3.3).
+    ///
+    /// # Errors
+    /// [`TokenizerError`] if the tokens are another model's.
+    pub fn embeddings_by_depth(&self, tokens: &Tokens) -> Result<[Tensor<4>; 2], TokenizerError> {
+        let [pixel, semantic] = self.codes(tokens)?;
+        let flat = |vectors: Tensor<5>| {
+            let [batch, rows, columns, depth, channels] = vectors.dims();
+            vectors.reshape([batch, rows * columns, depth, channels])
+        };
+        let pixel = flat(self.network.pixel_quantizer().vectors_by_depth(pixel));
+        Ok([pixel, flat(self.network.semantic_quantizer().vectors_by_depth(semantic))])
+    }
+
+    /// What the rest of the SigLIP makes of the semantic codes.
+    ///
+    /// # Errors
+    /// [`TokenizerError`] if the tokens are another model's, or a part of them is missing.
+    pub fn semantic_features(&self, tokens: &Tokens) -> Result<SemanticFeatures, TokenizerError> {
+        self.check_whole(tokens, None)?;
+        let [_, semantic] = self.codes(tokens)?;
+        let vectors = self.network.semantic_quantizer().vectors(semantic);
+        Ok(self.network.semantic_features(vectors, &mut Trace::none()))
+    }
+
+    /// Pixel codes and semantic codes `[batch, rows, columns, depth]`.
+    fn codes(&self, tokens: &Tokens) -> Result<[Tensor<4, Int>; 2], TokenizerError> {
+        check_maker(tokens, &self.info, &self.info.layout)?;
+        let ([rows, columns], [pixel, semantic]) = (self.config.code_grid(), self.depths());
+        let (batch, all) = (tokens.batch(), pixel + semantic);
+        let ids = upload_ids(tokens.ids(), [batch * rows * columns, all], &self.device);
+        let ids = ids.reshape([batch, rows, columns, all]);
+        Ok([ids.clone().narrow(3, 0, pixel), ids.narrow(3, pixel, semantic)])
+    }
+
+    fn check_whole(&self, tokens: &Tokens, keep: Option<usize>) -> Result<(), TokenizerError> {
+        let positions = tokens.positions();
+        if tokens.kept().is_none() && keep.is_none_or(|keep| keep == positions) {
+            return Ok(());
+        }
+        let expected = format!("all {positions} positions of the grid");
+        Err(TokenizerError::Input { what: "tokens", expected, found: "a part of them".to_owned() })
+    }
+}
+
+impl Tokenizer for DualToken {
+    fn info(&self) -> &TokenizerInfo {
+        &self.info
+    }
+
+    /// `pixel 1`, `pixel 2` ..., then `semantic 1`, `semantic 2` ...
+    fn depth_names(&self) -> Vec<String> {
+        let [pixel, semantic] = self.depths();
+        let names = |kind: &'static str, depth: usize| (1..=depth).map(move |at| format!("{kind} {at}"));
+        names("pixel", pixel).chain(names("semantic", semantic)).collect()
+    }
+
+    fn encode(&self, input: &Input) -> Result<Tokens, TokenizerError> {
+        let images = input.images()?;
+        let ([batch, channels, height, width], side) = (images.dims(), self.config.image_size());
+        if [channels, height, width] != [3, side, side] {
+            return Err(TokenizerError::Input {
+                what: "pictures",
+                expected: format!("[batch, 3, {side}, {side}]"),
+                found: format!("{:?}", images.dims()),
+            });
+        }
+        let images = images.clone().to_device(&self.device).mul_scalar(2.0).sub_scalar(1.0);
+        let latents = self.network.latents(images, &mut Trace::none());
+        let pixel = self.network.pixel_quantizer().forward(latents.pixel).codes;
+        let semantic = self.network.semantic_quantizer().forward(latents.semantic).codes;
+        let codes = Tensor::cat(vec![pixel, semantic], 3);
+        let [_, rows, columns, all] = codes.dims();
+        let ids = read_ids(codes.reshape([batch * rows * columns, all]))?;
+        Ok(Tokens::new(ids, batch, self.info.layout.clone(), self.info.vocab.clone(), self.info.fingerprint)?)
+    }
+
+    /// From the pixel codes alone.
+    fn decode(&self, tokens: &Tokens, options: &DecodeOptions) -> Result<Output, TokenizerError> {
+        self.check_whole(tokens, options.keep)?;
+        let [pixel, _] = self.codes(tokens)?;
+        let pixels = self.network.pixels(self.network.pixel_quantizer().vectors(pixel), &mut Trace::none());
+        Ok(Output::Images(pixels.add_scalar(1.0).mul_scalar(0.5)))
+    }
+
+    /// The sum of a position's pixel codes, and behind it that of its semantic codes.
+    fn embed(&self, tokens: &Tokens) -> Result<Latents, TokenizerError> {
+        let shape = [tokens.batch(), tokens.positions()];
+        let sums = self.embeddings_by_depth(tokens)?.map(|vectors| vectors.sum_dim(2).squeeze_dim(2));
+        let vectors: Tensor<3> = Tensor::cat(sums.to_vec(), 2);
+        let vectors = match tokens.kept() {
+            Some(kept) => vectors * upload_mask(kept, shape, &self.device),
+            None => vectors,
+        };
+        Ok(Latents { vectors, layout: tokens.layout().clone() })
+    }
+}
