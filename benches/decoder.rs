@@ -1,11 +1,11 @@
 //! LlamaGen-B, NAR-B and Token-Shuffle at full size: tokens a second with guidance on the CPU, forward passes, and peak memory.
 //!
 //!     cargo bench --no-default-features --bench decoder -- [--kind next-token|nar|token-shuffle] [--batch 1] [--repeat 3]
-//!         [--side 16] [--window 2]
+//!         [--side 16] [--window 2] [--half yes]
 //!
 //! Prints one JSON line with the keys of `benches/peers/decoder.py`, the same networks in PyTorch. Weights are random. Token-Shuffle
 //! has LlamaGen-B's trunk, so that windows of one token are a next-token generator; `--window` and `--side` (tokens in each
-//! direction) are for it alone.
+//! direction) are for it alone. `--half` rounds matrices to half precision; sums stay f32.
 
 mod common;
 
@@ -27,7 +27,10 @@ fn main() -> Result<(), Anything> {
         other => return Err(format!("unknown kind {other}").into()),
     };
     let parameters = config.listing()?.iter().map(|spec| spec.shape.iter().product::<usize>()).sum();
-    let generator = config.random(0, &Device::flex())?;
+    let mut generator = config.random(0, &Device::flex())?;
+    if options.half && !generator.halve_weights() {
+        return Err("this generator has no half precision".into());
+    }
     let build = start.elapsed().as_secs_f64();
 
     let condition = match generator.info().classes {
@@ -81,17 +84,19 @@ struct Options {
     repeat: usize,
     side: usize,
     window: usize,
+    half: bool,
 }
 
 impl Options {
     fn read() -> Result<Self, Anything> {
-        let mut options = Self { kind: "next-token".to_owned(), batch: 1, repeat: 3, side: 16, window: 2 };
+        let mut options = Self { kind: "next-token".to_owned(), batch: 1, repeat: 3, side: 16, window: 2, half: false };
         for (word, value) in arguments()? {
             match word.as_str() {
                 "--kind" => options.kind = value,
                 "--batch" => options.batch = value.parse()?,
                 "--repeat" => options.repeat = value.parse()?,
                 "--side" => options.side = value.parse()?,
+                "--half" => options.half = value == "yes",
                 "--window" => options.window = value.parse()?,
                 _ => return Err(format!("unknown option {word}").into()),
             }

@@ -299,6 +299,26 @@ fn masked_attention(criterion: &mut Criterion) {
     }
 }
 
+/// Planes of VAT's presets: queries of a training step, and a pass over a grid.
+fn triplanes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("triplane_sample");
+    let sample = |kernel: bool, planes: Tensor<5>, points: &Tensor<3>| match kernel {
+        true => ops::triplane_sample(planes, points.clone(), ops::PlaneMerge::Concat),
+        false => ops::triplane_sample_reference(planes, points.clone(), ops::PlaneMerge::Concat),
+    };
+    for (side, points) in [(256, 65_536), (256, 4096), (64, 4096)] {
+        let (planes, points) = (tensor([1, 3, 32, side, side]), tensor([1, points, 3]));
+        let size = format!("{} points at {side}", points.dims()[1]);
+        pair(&mut group, &size, || sample(true, planes.clone(), &points), || sample(false, planes.clone(), &points));
+        pair(
+            &mut group,
+            &format!("{size}, gradients"),
+            || gradient(&planes, |planes| sample(true, planes, &points)),
+            || gradient(&planes, |planes| sample(false, planes, &points)),
+        );
+    }
+}
+
 /// What generators run beside matrix products: LlamaGen-B's drawing of ids and turning of queries, with a cache and in training,
 /// and the masks of NAR and xAR.
 fn generation(criterion: &mut Criterion) {
@@ -384,6 +404,7 @@ criterion_group!(
     masked_attention,
     adaptive,
     flow,
+    triplanes,
     generation,
     codes_and_patches
 );

@@ -41,7 +41,9 @@ pub enum Error {
         least: u32,
     },
     /// The model makes no pictures.
-    #[error("this model decodes to something else than pictures")]
+    #[error(
+        "this model decodes to features for a diffusion model, not to pictures: use its tokens, or decode to a .safetensors file"
+    )]
     NoPictures,
     /// A cut file ends before its first token.
     #[error("the token file holds no whole token: nothing can be decoded; get the file again")]

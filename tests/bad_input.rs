@@ -265,3 +265,14 @@ fn a_killed_program_leaves_no_half_written_file() {
     child.wait().unwrap();
     assert!(!out.join("model.safetensors").exists() && !out.join("config.json").exists());
 }
+
+#[test]
+fn a_tokenizer_of_shapes_takes_no_pictures_and_gives_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = picture(folder.path(), "picture.png", 32, 32);
+    let model = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/vat/tiny-vat-a/model.safetensors");
+    let out = folder.path().join("out.tsr");
+    let sentence = refused(tessera().arg("encode").arg(&image).arg("-o").arg(&out).arg("--model").arg(&model));
+    assert!(sentence.contains("points [batch, n, 3]") && sentence.contains("found pictures"), "{sentence}");
+    assert!(!out.exists());
+}

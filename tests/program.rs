@@ -125,6 +125,27 @@ fn inspect_recognises_a_checkpoint_and_a_random_release() {
     assert_eq!((&facts["release"], &facts["parameters"]), (&"titok-s128".into(), &83_674_639.into()));
 }
 
+/// A folder of a recorded case of VAT, tokenizer or generator.
+fn vat_case(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/vat").join(name)
+}
+
+#[test]
+fn inspect_knows_a_tokenizer_of_shapes_and_its_generator() {
+    for case in ["tiny-vat-a", "tiny-vat-ar-a"] {
+        let facts = json(&printed(tessera().args(["inspect", "--json"]).arg(vat_case(case).join("model.safetensors"))));
+        assert_eq!(facts["fits_its_config"], "yes", "{case}: {facts}");
+    }
+    let facts = json(&printed(
+        tessera().args(["inspect", "--json", "--model"]).arg(vat_case("tiny-vat-a").join("model.safetensors")),
+    ));
+    assert_eq!(
+        (&facts["architecture"], &facts["tokens"]),
+        (&"vat".into(), &"scales of [1, 2, 4, 9, 16] positions".into())
+    );
+    assert_eq!(facts["points"], "96 of a surface, or any number, with normals");
+}
+
 #[test]
 fn verify_says_by_its_exit_code_whether_all_is_well() {
     let report = json(&printed(tessera().args(["verify", "--json"]).arg(golden("vq_losses"))));

@@ -140,6 +140,7 @@ fn every_generator_learns_from_every_tokenizer() {
         ("one-d-piece", tiny_model()),
         ("flextok", flextok(&bench)),
         ("llamagen-vq", bench.tokenizer("llamagen-vq", &vq)),
+        ("seed-pixels", bench.tokenizer("seed-pixels", &seed_pixels())),
     ];
     for (name, tokenizer) in &tokenizers {
         let opened = tessera::from_pretrained(&tokenizer.to_string_lossy(), &burn::tensor::Device::flex()).unwrap();
@@ -212,6 +213,23 @@ fn every_generator_learns_from_every_tokenizer() {
         let said = refused(command.arg("--tokenizer").arg(&tokenizers[2].1).args(flags));
         assert!(said.contains(expected), "{flags:?}: {said}");
     }
+}
+
+/// A tiny SEED with a pixel decoder.
+fn seed_pixels() -> Value {
+    json!({
+        "model_type": "seed_pixels",
+        "seed": {
+            "model_type": "seed2_tokenizer",
+            "vit": {"img_size": SIDE, "patch_size": 4, "embed_dim": 16, "depth": 1, "num_heads": 2, "mlp_ratio": 2},
+            "qformer": {
+                "hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 24, "encoder_width": 16,
+            },
+            "num_query_token": 6, "codebook_embed_dim": 4, "n_embed": 24, "decode_depth": 1, "decode_num_heads": 2,
+            "image_down_dims": [8], "image_features_dim": 8,
+        },
+        "pixels": {"side": 8, "patch": 4, "width": 16, "depth": 1, "heads": 2, "steps": 2},
+    })
 }
 
 /// A tiny FlexTok on a fixed transform.

@@ -25,6 +25,17 @@ pub enum Condition {
         /// Which positions hold text, `[samples, positions]` row by row; all where absent.
         kept: Option<Vec<bool>>,
     },
+    /// Features of pictures as an image encoder makes them, `[samples, positions, channels]`.
+    ImageFeatures(Tensor<3>),
+    /// Both sorts of features.
+    ImageAndTextFeatures {
+        /// `[samples, positions, channels]`
+        image: Tensor<3>,
+        /// `[samples, positions, channels]`
+        text: Tensor<3>,
+        /// Which positions hold text, `[samples, positions]` row by row; all where absent.
+        kept: Option<Vec<bool>>,
+    },
     /// This many samples without a condition.
     Unconditional(usize),
 }
@@ -36,6 +47,8 @@ impl Condition {
             Condition::Classes(classes) => classes.len(),
             Condition::Captions(captions) => captions.len(),
             Condition::TextFeatures { features, .. } => features.dims()[0],
+            Condition::ImageFeatures(features) => features.dims()[0],
+            Condition::ImageAndTextFeatures { image, .. } => image.dims()[0],
             Condition::Unconditional(samples) => *samples,
         }
     }
@@ -46,6 +59,8 @@ impl Condition {
             Condition::Classes(_) => "classes",
             Condition::Captions(_) => "captions",
             Condition::TextFeatures { .. } => "text features",
+            Condition::ImageFeatures(_) => "image features",
+            Condition::ImageAndTextFeatures { .. } => "image and text features",
             Condition::Unconditional(_) => "no condition",
         }
     }
@@ -266,6 +281,12 @@ impl Generated {
 pub trait Generator: Send + Sync {
     /// What it is.
     fn info(&self) -> &GeneratorInfo;
+
+    /// Rounds matrices to half precision (sums stay f32), which makes decoding on a CPU faster by what reading them takes; returns
+    /// whether this generator can.
+    fn halve_weights(&mut self) -> bool {
+        false
+    }
 
     /// Generates; `on_step` sees every step and may stop.
     ///

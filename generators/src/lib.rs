@@ -7,6 +7,7 @@
 //! | next-token (LlamaGen) | [`next_token`] | a token |
 //! | NAR | [`nar`] | an anti-diagonal of a grid |
 //! | Token-Shuffle | [`token_shuffle`] | a window of tokens |
+//! | next-scale (VAT) | [`next_scale`] | a scale of tokens |
 //! | xAR | [`xar`] | an entity of latents, by solving a flow |
 //! | MaskGIT | [`maskgit`] | the tokens it is surest of |
 //! | FlexTok's own | [`flextok_ar`] | an ordered token |
@@ -21,6 +22,7 @@ mod kept;
 pub mod maskgit;
 mod model_config;
 pub mod nar;
+pub mod next_scale;
 pub mod next_token;
 pub mod sampling;
 mod token_loss;

@@ -10,6 +10,7 @@ use crate::Generator;
 use crate::decoder::{self, DecoderConfig};
 use crate::flextok_ar::{self, FlexTokArConfig};
 use crate::maskgit::{self, MaskGitConfig};
+use crate::next_scale::{self, NextScaleConfig};
 use crate::token_shuffle::{self, TokenShuffleConfig};
 use crate::xar::{self, XarConfig};
 use crate::{nar, next_token};
@@ -28,19 +29,23 @@ pub enum GeneratorConfig {
     TokenShuffle(TokenShuffleConfig),
     /// xAR.
     Xar(XarConfig),
+    /// Next-scale, of VAT's tokens.
+    NextScale(NextScaleConfig),
 }
 
 impl GeneratorConfig {
-    /// Names that [`GeneratorConfig::preset`] knows: released models.
+    /// Names that [`GeneratorConfig::preset`] knows: released models, and the sizes of VAT's generator.
     pub fn presets() -> impl Iterator<Item = &'static str> {
-        next_token::PRESETS.into_iter().chain(nar::PRESETS).chain(token_shuffle::PRESETS).chain(xar::PRESETS)
+        let released = next_token::PRESETS.into_iter().chain(nar::PRESETS).chain(token_shuffle::PRESETS);
+        released.chain(xar::PRESETS).chain(next_scale::PRESETS)
     }
 
     /// The configuration of a released model, or `None` for an unknown name.
     pub fn preset(name: &str) -> Option<Self> {
         let decoder = next_token::preset(name).or_else(|| nar::preset(name)).map(Self::Decoder);
         let windows = || token_shuffle::preset(name).map(Self::TokenShuffle);
-        decoder.or_else(windows).or_else(|| xar::preset(name).map(Self::Xar))
+        let scales = || next_scale::preset(name).map(Self::NextScale);
+        decoder.or_else(windows).or_else(|| xar::preset(name).map(Self::Xar)).or_else(scales)
     }
 
     /// Whether a document is a generator's.
@@ -50,6 +55,7 @@ impl GeneratorConfig {
             || DecoderConfig::describes(document)
             || TokenShuffleConfig::describes(document)
             || XarConfig::describes(document)
+            || NextScaleConfig::describes(document)
     }
 
     /// Reads a configuration document and recognises its architecture.
@@ -73,9 +79,12 @@ impl GeneratorConfig {
         if XarConfig::describes(document) {
             return XarConfig::from_value(document).map(Self::Xar);
         }
+        if NextScaleConfig::describes(document) {
+            return NextScaleConfig::from_value(document).map(Self::NextScale);
+        }
         Err(ConfigError::UnknownArchitecture(
             "the config has no \"model.generator\" section (MaskGIT), no \"embed_dim\" (FlexTok's generator), no \
-             \"encoder_embed_dim\" (xAR), and not all of \"n_layer\", \"n_head\", \"vocab_size\", \"block_size\" and \"model_type\" \
+             \"encoder_embed_dim\" (xAR), no \"ar\" (next-scale), and not all of \"n_layer\", \"n_head\", \"vocab_size\", \"block_size\" and \"model_type\" \
              (next-token, NAR) or of \"text_vocab\", \"image_vocab\", \"window\" and \"n_mlp_blocks\" (Token-Shuffle)"
                 .to_owned(),
         ))
@@ -92,6 +101,7 @@ impl GeneratorConfig {
             Self::Decoder(config) => Ok(decoder::listing(config)?),
             Self::TokenShuffle(config) => Ok(token_shuffle::listing(config)?),
             Self::Xar(config) => xar::listing(config),
+            Self::NextScale(config) => next_scale::listing(config),
         }
     }
 
@@ -106,6 +116,7 @@ impl GeneratorConfig {
             Self::Decoder(config) => decoder::load(config, weights, device).map(boxed),
             Self::TokenShuffle(config) => token_shuffle::load(config, weights, device).map(boxed),
             Self::Xar(config) => xar::load(config, weights, device).map(boxed),
+            Self::NextScale(config) => next_scale::load(config, weights, device).map(boxed),
         }
     }
 
@@ -120,6 +131,7 @@ impl GeneratorConfig {
             Self::Decoder(config) => decoder::random(config, seed, device).map(boxed),
             Self::TokenShuffle(config) => token_shuffle::random(config, seed, device).map(boxed),
             Self::Xar(config) => xar::random(config, seed, device).map(boxed),
+            Self::NextScale(config) => next_scale::random(config, seed, device).map(boxed),
         }
     }
 }

@@ -84,3 +84,15 @@ fn xar_has_the_tensors_of_its_releases_but_for_buffers() {
         assert_eq!(ours, released, "{name}");
     }
 }
+
+/// The generator over scales keeps the tokenizer's codes beside its own tensors, so that it can run alone.
+#[test]
+fn the_next_scale_generator_has_the_listed_tensors_and_the_codes() {
+    let listed: BTreeMap<String, Vec<usize>> =
+        serde_json::from_str(include_str!("data/tensors/vat-ar-s.json")).unwrap();
+    let specs = GeneratorConfig::preset("vat-ar-s").unwrap().listing().unwrap();
+    let (own, codes): (Vec<_>, Vec<_>) = specs.into_iter().partition(|spec| spec.name.starts_with("ar."));
+    let own: BTreeMap<String, Vec<usize>> = own.into_iter().map(|spec| (spec.name, spec.shape)).collect();
+    assert_eq!(own, listed);
+    assert!(codes.len() == 9 && codes.iter().all(|spec| spec.name.starts_with("quantizer.")));
+}

@@ -12,6 +12,8 @@ pub enum Init {
     Zeros,
     /// All one (normalisation weights).
     Ones,
+    /// All of this value.
+    Constant(f32),
     /// Normal with mean 0 and this standard deviation.
     ///
     /// Stands for `trunc_normal_(std)` too: its cut at +-2 lies a hundred deviations out at the usual 0.02.
@@ -42,7 +44,7 @@ impl Init {
     /// The same distribution `factor` times as wide.
     pub fn scaled(self, factor: f32) -> Self {
         match self {
-            Init::Zeros | Init::Ones | Init::SinCosGrid { .. } => self,
+            Init::Zeros | Init::Ones | Init::Constant(_) | Init::SinCosGrid { .. } => self,
             Init::Normal(deviation) => Init::Normal(deviation * factor),
             Init::Uniform(bound) => Init::Uniform(bound * factor),
         }
@@ -55,6 +57,7 @@ impl Init {
         match self {
             Init::Zeros => vec![0.0; count],
             Init::Ones => vec![1.0; count],
+            Init::Constant(value) => vec![value; count],
             Init::Normal(deviation) => (0..count)
                 .map(|_| {
                     let standard: f32 = StandardNormal.sample(&mut rng);

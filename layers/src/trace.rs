@@ -53,6 +53,11 @@ impl<'a> Trace<'a> {
         Self { observer: Some(observer), prefix: String::new() }
     }
 
+    /// Whether anybody watches, so that values must be computed which the forward pass could do without.
+    pub fn is_watched(&self) -> bool {
+        self.observer.is_some()
+    }
+
     /// The same observer, names starting with `prefix.`.
     pub fn at(&mut self, prefix: &str) -> Trace<'_> {
         let prefix = format!("{}{prefix}.", self.prefix);

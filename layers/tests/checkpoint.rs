@@ -4,6 +4,8 @@
 mod find;
 #[path = "checkpoint/hostile.rs"]
 mod hostile;
+#[path = "checkpoint/pickles.rs"]
+mod pickles;
 #[path = "checkpoint/read.rs"]
 mod read;
 #[path = "checkpoint/settings.rs"]

@@ -48,11 +48,13 @@ pub enum Kernel {
     SampleLogits,
     /// Gated linear unit with SiLU (CPU only).
     Swiglu,
+    /// Features of points between the texels of three planes.
+    TriplaneSample,
 }
 
 impl Kernel {
     /// Every kernel, in the order of their names.
-    pub const ALL: [Kernel; 18] = [
+    pub const ALL: [Kernel; 19] = [
         Kernel::Conv3x3,
         Kernel::EulerStep,
         Kernel::Fsq,
@@ -71,6 +73,7 @@ impl Kernel {
         Kernel::Rotary,
         Kernel::SampleLogits,
         Kernel::Swiglu,
+        Kernel::TriplaneSample,
     ];
 
     /// The kernel's name, as `TESSERA_KERNELS` and `tessera devices` spell it.
@@ -94,6 +97,7 @@ impl Kernel {
             Kernel::Rotary => "rotary",
             Kernel::SampleLogits => "sample_logits",
             Kernel::Swiglu => "swiglu",
+            Kernel::TriplaneSample => "triplane_sample",
         }
     }
 
@@ -116,6 +120,7 @@ impl Kernel {
                 | Kernel::Patchify
                 | Kernel::Rotary
                 | Kernel::SampleLogits
+                | Kernel::TriplaneSample
         )
     }
 }

@@ -20,6 +20,7 @@
 //! | [`swiglu`] | gated linear unit with SiLU (CPU only) | [`swiglu_reference`] |
 //! | [`euler_step`] | guided Euler step of flow sampling (inference) | [`euler_step_reference`] |
 //! | [`group_norm_silu`] | group normalisation and SiLU in one pass | [`group_norm_silu_reference`] |
+//! | [`triplane_sample`] | features of points between the texels of three planes, and their gradient | [`triplane_sample_reference`] |
 //!
 //! Operations marked so have a CPU kernel alone: on a GPU, burn's own are as good.
 //!
@@ -63,6 +64,7 @@ mod rotary;
 mod sample_logits;
 mod swiglu;
 pub mod templates;
+mod triplane_sample;
 
 pub use active::{Kernel, KernelState, kernel_status};
 
@@ -80,8 +82,9 @@ pub use inverted_residual::{InvertedResidualOps, inverted_residual, inverted_res
 pub use layer_norm::{LayerNormOps, layer_norm, layer_norm_reference};
 pub use linear::{LinearOps, linear, linear_reference};
 pub use masked_attention::{
-    AttentionMask, MAX_HEAD_DIM, MaskedAttentionGradientOps, MaskedAttentionOps, MaskedAttentionShape, counts_keys,
-    masked_attention, masked_attention_reference, weighted_attention, weighted_attention_reference,
+    AttentionMask, MAX_HEAD_DIM, MAX_SCALES, MaskedAttentionGradientOps, MaskedAttentionOps, MaskedAttentionShape,
+    ScaleEnds, counts_keys, masked_attention, masked_attention_reference, weighted_attention,
+    weighted_attention_reference,
 };
 pub use modulated_norm::{ModulatedNormOps, modulated_norm, modulated_norm_reference};
 pub use nearest_code::{MAX_CODE_DIM, NearestCodeOps, nearest_code, nearest_code_reference};
@@ -95,3 +98,6 @@ pub use sample_logits::{
     Chance, Filter, SampleLogitsOps, filtered_probabilities, sample_logits, sample_logits_reference, uniforms,
 };
 pub use swiglu::{SwigluOps, swiglu, swiglu_reference};
+pub use triplane_sample::{
+    PlaneMerge, TriplaneGeometry, TriplaneSampleOps, triplane_sample, triplane_sample_reference,
+};

@@ -13,9 +13,6 @@ use crate::active::{Kernel, runs};
 use crate::cpu::linear::Strided;
 use crate::{cpu, flex};
 
-/// Fewer rows than this go to the reference: a block of the kernel has 32.
-const FEWEST_ROWS: usize = 12;
-
 /// Backend side of [`linear`].
 #[backend_extension(Flex, Autodiff)]
 pub trait LinearOps: Backend {
@@ -32,7 +29,8 @@ pub trait LinearOps: Backend {
 /// `x * weight + bias`.
 ///
 /// - `x`: `[..., inputs]`, `weight`: `[inputs, outputs]` of any strides (a transposed view of a checkpoint's
-///   `[outputs, inputs]` is read where it lies), `bias`: `[outputs]`
+///   `[outputs, inputs]` is read where it lies), `bias`: `[outputs]`. A weight of half precision beside an `x` of f32 is read as
+///   it is on a CPU, sums are f32
 /// - returns `[..., outputs]`
 ///
 /// # Panics
@@ -47,10 +45,17 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
         weight.dims()
     );
     let device = x.device();
-    let f32_only = [x.dtype(), weight.dtype()].iter().all(|&dtype| dtype == DType::F32)
+    // Half-precision weights are a matter of the CPU's kernel: anything else takes them widened.
+    let half = weight.dtype() == DType::F16 && x.dtype() == DType::F32;
+    let weight = match half && (device.is_autodiff() || !runs(Kernel::Linear, &device)) {
+        true => weight.cast(DType::F32),
+        false => weight,
+    };
+    let f32_only = x.dtype() == DType::F32
+        && (weight.dtype() == DType::F32 || weight.dtype() == DType::F16)
         && bias.as_ref().is_none_or(|bias| bias.dtype() == DType::F32);
-    let worth_it = rows >= FEWEST_ROWS && inputs > 0 && outputs > 0;
-    if !f32_only || !worth_it || !runs(Kernel::Linear, &device) {
+    let some = rows > 0 && inputs > 0 && outputs > 0;
+    if !f32_only || !some || !runs(Kernel::Linear, &device) {
         return linear_reference(x, weight, bias);
     }
     // A layer that trains without a bias takes the backward pass of one whose bias is zero and does not train.
@@ -78,6 +83,16 @@ fn on_cpu(x: FloatTensor<Flex>, weight: FloatTensor<Flex>, bias: Option<FloatTen
     let (x, bias) = (flex::contiguous(x), bias.map(flex::contiguous));
     let mut shape = x.shape();
     let ([rows, inputs], outputs) = (matrix(&shape), weight.shape()[1]);
+    let last = shape.num_dims() - 1;
+    shape[last] = outputs;
+    if weight.dtype() == DType::F16 {
+        // Its transpose, as the checkpoint has it, row by row.
+        let weight = flex::contiguous(weight.transpose(0, 1));
+        let values = &weight.storage::<burn::tensor::f16>()[..inputs * outputs];
+        let bias = bias.as_ref().map(flex::values);
+        let y = cpu::linear::linear_half(flex::values(&x), values, bias, [rows, inputs, outputs]);
+        return flex::tensor(y, shape, DType::F32);
+    }
     let weight = flex::forward_strides(weight);
     let y = cpu::linear::linear(
         Strided { values: flex::values(&x), strides: [inputs, 1] },
@@ -85,8 +100,6 @@ fn on_cpu(x: FloatTensor<Flex>, weight: FloatTensor<Flex>, bias: Option<FloatTen
         bias.as_ref().map(flex::values),
         [rows, inputs, outputs],
     );
-    let last = shape.num_dims() - 1;
-    shape[last] = outputs;
     flex::tensor(y, shape, DType::F32)
 }
 

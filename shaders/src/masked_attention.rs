@@ -2,6 +2,7 @@
 
 mod gradient;
 mod mask;
+mod scale_ends;
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
@@ -14,6 +15,7 @@ use crate::active::{Kernel, KernelState, kernel_status};
 use crate::launch::{GRID_WIDTH, Rendered, launch};
 pub use gradient::MaskedAttentionGradientOps;
 pub use mask::AttentionMask;
+pub use scale_ends::{MAX_SCALES, ScaleEnds};
 
 /// Most channels of a head that the WGSL kernel takes; more go to [`masked_attention_reference`].
 pub const MAX_HEAD_DIM: usize = 128;
@@ -194,10 +196,12 @@ pub(crate) enum Rule {
     Registers = 2,
     Neighbours = 3,
     Blocks = 4,
+    Scales = 5,
 }
 
 impl Rule {
-    pub(crate) const ALL: [Rule; 5] = [Rule::Full, Rule::Causal, Rule::Registers, Rule::Neighbours, Rule::Blocks];
+    pub(crate) const ALL: [Rule; 6] =
+        [Rule::Full, Rule::Causal, Rule::Registers, Rule::Neighbours, Rule::Blocks, Rule::Scales];
 }
 
 pub(crate) fn rendered(dim: usize, rule: Rule) -> Rendered {
@@ -243,13 +247,19 @@ impl MaskedAttentionOps for CubeBackend {
             AttentionMask::Registers { patches } => (Rule::Registers, [patches.min(keys), 0, 0]),
             AttentionMask::Neighbours { first, height, width } => (Rule::Neighbours, [first, height, width]),
             AttentionMask::Blocks { size } => (Rule::Blocks, [size.clamp(1, keys), 0, 0]),
+            AttentionMask::Scales { first, is_causal, ends } => {
+                (Rule::Scales, [first.min(keys), ends.ends().len(), usize::from(is_causal)])
+            }
         };
         let kernel = rendered(shape[2] / heads, rule);
         let blocks = (shape[1] as u32).div_ceil(queries_of_a_workgroup(&kernel));
         let workgroups = (shape[0] * heads) as u32 * blocks;
         let [queries, keys, heads] = [shape[1], keys, heads].map(|x| x as u32);
         let [first, height, width] = sizes.map(|x| u32::try_from(x).unwrap_or(u32::MAX >> 1));
-        let info = [workgroups, queries, keys, heads, first, scale.to_bits(), height, width];
+        let mut info = vec![workgroups, queries, keys, heads, first, scale.to_bits(), height, width];
+        if let AttentionMask::Scales { ends, .. } = mask {
+            info.extend(ends.ends());
+        }
         launch(kernel, workgroups, vec![q, k, v], shape, DType::F32, &info)
     }
 }

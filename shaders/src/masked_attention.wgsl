@@ -8,7 +8,7 @@
 // Twin: cpu/attention.  DIM <= 128 (all of it fits 16 KiB); larger DIM takes the tensor-op reference.
 // Source: Milakov and Gimelshein 2018, "Online normalizer calculation for softmax"; Dao et al. 2022, "FlashAttention".
 const DIM: u32 = {{ dim }}u;
-// 0 every key, 1 causal, 2 registers behind patches, 3 a grid by anti-diagonals, 4 blocks
+// 0 every key, 1 causal, 2 registers behind patches, 3 a grid by anti-diagonals, 4 blocks, 5 scales
 const MASK: u32 = {{ mask }}u;
 const Q: u32 = {{ queries_per_lane }}u;
 const K: u32 = {{ keys_per_lane }}u;
@@ -25,7 +25,7 @@ const OWN: u32 = (FOURS + SIDE - 1u) / SIDE;
 @group(0) @binding(1) var<storage, read_write> k: array<f32>;
 @group(0) @binding(2) var<storage, read_write> v: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
-// workgroups, queries, keys, heads, sizes of the rule, bits of scale, two more sizes of the rule
+// workgroups, queries, keys, heads, sizes of the rule, bits of scale, two more sizes of the rule, ends of scales
 @group(0) @binding(4) var<storage, read_write> info: array<u32>;
 
 var<workgroup> rows: array<vec4<f32>, QUERIES * FOURS>;
@@ -50,7 +50,15 @@ fn visible(query: u32, queries: u32, keys: u32) -> u32 {
         return min((behind + info[4] - 1u) / info[4] * info[4], keys);
     }
     if (behind <= info[4]) {
-        return behind;
+        return select(behind, min(info[4], keys), MASK == 5u && info[7] == 0u);
+    }
+    if (MASK == 5u) {
+        for (var scale = 0u; scale < info[6]; scale += 1u) {
+            if (behind - info[4] <= info[8u + scale]) {
+                return min(info[4] + info[8u + scale], keys);
+            }
+        }
+        return keys;
     }
     // Diagonals of the grid, until one holds the query.
     let at = behind - info[4];

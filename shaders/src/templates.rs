@@ -4,6 +4,7 @@ use crate::launch::Rendered;
 use crate::patchify::PatchOrder;
 use crate::{
     euler_step, fsq, group_norm_silu, masked_attention, modulated_norm, nearest_code, patchify, rotary, sample_logits,
+    triplane_sample,
 };
 
 /// A shader as it is handed to the driver.
@@ -22,8 +23,8 @@ impl From<Rendered> for RenderedTemplate {
     }
 }
 
-/// All permutations: both directions and orders of patchify, both activations, every code width, and every mask at
-/// every width of a head.
+/// All permutations: both directions and orders of patchify, both activations, every code width, planes added or side by side
+/// with their gradients, and every mask at every width of a head.
 pub fn all() -> Vec<RenderedTemplate> {
     let orders = [PatchOrder::ChannelsFirst, PatchOrder::ChannelsLast];
     let patches =
@@ -37,6 +38,7 @@ pub fn all() -> Vec<RenderedTemplate> {
         .chain([modulated_norm::rendered(), euler_step::rendered()])
         .chain([rotary::rendered(), sample_logits::rendered()])
         .chain([false, true].map(fsq::rendered))
+        .chain(triplane_sample::all())
         .chain(codes)
         .chain(attentions)
         .map(RenderedTemplate::from)

@@ -13,8 +13,8 @@ use common::{devices, numbers, values};
 use tessera_shaders::{
     AttentionMask, EulerStep, EulerStepOps as _, FsqOps as _, GroupNormSiluOps as _, MaskedAttentionOps as _,
     MaskedAttentionShape, ModulatedNormOps as _, Modulation, NearestCodeOps as _, PatchGeometry, PatchOrder,
-    PatchifyOps as _, Projection, euler_step, fsq, fsq_codes, group_norm_silu, modulated_norm, nearest_code, patchify,
-    unpatchify,
+    PatchifyOps as _, PlaneMerge, Projection, TriplaneGeometry, TriplaneSampleOps as _, euler_step, fsq, fsq_codes,
+    group_norm_silu, modulated_norm, nearest_code, patchify, triplane_sample, unpatchify,
 };
 
 type Bare = burn::backend::tensor::FloatTensor<CubeBackend>;
@@ -132,4 +132,25 @@ fn euler_step_is_the_same() {
     let plain = CubeBackend::euler_step_projected(x, cond, uncond, running, true, step, projection);
     assert_eq!(values(next * 1.0), read(plain.0));
     assert_eq!(values(difference.expect("a projection") * 1.0), read(plain.1));
+}
+
+#[test]
+fn triplane_sample_and_its_gradient_are_the_same() {
+    let Some((device, bare)) = gpu() else { return };
+    for merge in [PlaneMerge::Concat, PlaneMerge::Sum] {
+        let geometry = TriplaneGeometry { batch: 2, points: 70, channels: 5, height: 6, width: 9, merge };
+        let (planes, points) = (data(&[2, 3, 5, 6, 9], 1), data(&[2, 70, 3], 2));
+        let grad = data(&[2, 70, geometry.features()], 3);
+        let on = |data: &TensorData| data.clone();
+        let fused =
+            triplane_sample(Tensor::from_data(on(&planes), &device), Tensor::from_data(on(&points), &device), merge);
+        let [fused_points, fused_grad] =
+            [&points, &grad].map(|data| Tensor::<3>::from_data(on(data), &device).into_dispatch());
+        let gradient = Dispatch::triplane_sample_gradient(fused_points, fused_grad, geometry);
+        let upload = |data| CubeBackend::float_from_data(data, &bare);
+        let plain = CubeBackend::triplane_sample_kernel(upload(planes), upload(points.clone()), geometry);
+        assert_eq!(values(fused * 1.0), read(plain), "{merge:?}");
+        let plain = CubeBackend::triplane_sample_gradient(upload(points), upload(grad), geometry);
+        assert_eq!(values(Tensor::<5>::from_dispatch(gradient) * 1.0), read(plain), "{merge:?}");
+    }
 }

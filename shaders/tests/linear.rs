@@ -2,12 +2,20 @@
 
 mod common;
 
+use burn::tensor::DType;
 use common::{assert_close, devices, tensor, values};
 use tessera_shaders::{linear, linear_reference};
 
-/// rows, inputs, outputs: around 32 rows, a single row behind the blocks, eight outputs, a task of 128 outputs.
-const SIZES: [[usize; 3]; 12] = [
+/// rows, inputs, outputs: few rows, around 32 rows, rows behind the blocks, eight outputs, a task of 128 outputs.
+const SIZES: [[usize; 3]; 19] = [
     [1, 1, 1],
+    [1, 70, 300],
+    [2, 65, 131],
+    [3, 33, 6],
+    [4, 64, 64],
+    [7, 40, 129],
+    [16, 31, 200],
+    [49, 50, 70],
     [12, 1, 1],
     [31, 2, 7],
     [32, 16, 8],
@@ -35,6 +43,23 @@ fn kernel_agrees_with_reference_on_odd_sizes() {
                 let expected = linear_reference(x.clone(), weight, bias);
                 let what = format!("{rows} {inputs} {outputs} on {device:?}");
                 assert_close(&values(found), &values(expected), 2e-5, &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn weights_of_half_precision_are_summed_in_full() {
+    for device in devices() {
+        for [rows, inputs, outputs] in SIZES {
+            let x = tensor([1, rows, inputs], 3, &device);
+            let bias = Some(tensor([outputs], 5, &device));
+            let weight = (tensor([outputs, inputs], 6, &device) / (inputs as f32).sqrt()).cast(DType::F16);
+            let wide = weight.clone().cast(DType::F32).transpose();
+            let what = format!("{rows} {inputs} {outputs} on {device:?}");
+            for bias in [bias, None] {
+                let found = linear(x.clone(), weight.clone().transpose(), bias.clone());
+                assert_close(&values(found), &values(linear_reference(x.clone(), wide.clone(), bias)), 2e-5, &what);
             }
         }
     }

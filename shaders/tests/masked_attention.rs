@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use common::{assert_close, devices, numbers, tensor, values};
 use proptest::prelude::*;
 use tessera_shaders::{
-    AttentionMask, MAX_HEAD_DIM, MaskedAttentionOps as _, MaskedAttentionShape, masked_attention,
+    AttentionMask, MAX_HEAD_DIM, MaskedAttentionOps as _, MaskedAttentionShape, ScaleEnds, masked_attention,
     masked_attention_reference, weighted_attention,
 };
 
@@ -37,7 +37,13 @@ fn masks(keys: usize) -> Vec<AttentionMask> {
     let grids = [(0, 1, keys), (keys / 3, 2, keys), (1, 5, 7), (2, 9, 3)];
     let grids = grids.map(|(first, height, width)| AttentionMask::Neighbours { first, height, width });
     let blocks = [1, 4, keys].map(|size| AttentionMask::Blocks { size });
-    [AttentionMask::Full, AttentionMask::Causal].into_iter().chain(registers).chain(grids).chain(blocks).collect()
+    let scales = [(0, true, vec![1, 2, 4, 9]), (3, false, vec![1, 4, 9, 16, 25]), (keys / 2, true, vec![keys])];
+    let scales = scales.map(|(first, is_causal, lengths)| {
+        let ends = ScaleEnds::new(lengths).expect("few scales");
+        AttentionMask::Scales { first, is_causal, ends }
+    });
+    let plain = [AttentionMask::Full, AttentionMask::Causal].into_iter();
+    plain.chain(registers).chain(grids).chain(blocks).chain(scales).collect()
 }
 
 fn inputs([batch, queries, keys, heads, dim]: [usize; 5], device: &Device) -> [Tensor<3>; 3] {

@@ -1,30 +1,34 @@
 //! `tessera decode`
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::json;
-use tessera::DecodeOptions;
 use tessera::datasets::save_png;
+use tessera::layers::checkpoint::{NamedTensor, Precision, write_safetensors};
 use tessera::tokenizers::load_tokens;
+use tessera::{DecodeOptions, Tokenizer, Tokens};
 
 use super::common::Common;
 use super::flow::FlowArguments;
 use super::inputs::outputs;
 use super::output::{Done, table};
 
-/// Decodes token files to PNG pictures, with the model that made them.
+/// Decodes token files to PNG pictures, with the model that made them; those of SEED, which makes no pictures, to the features that a
+/// diffusion model takes.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  tessera decode photo.tsr -o photo.png\n  \
                         tessera decode photo.tsr -o rough.png --keep 8\n  \
-                        head -c 4000 photo.tsr > cut.tsr && tessera decode cut.tsr -o cut.png --partial")]
+                        head -c 4000 photo.tsr > cut.tsr && tessera decode cut.tsr -o cut.png --partial\n  \
+                        tessera decode photo.tsr --model seed/ -o features.safetensors")]
 pub struct Arguments {
     /// Token files (.tsr or .safetensors).
     #[arg(required = true, value_name = "TOKENS")]
     tokens: Vec<PathBuf>,
-    /// PNG picture; for several token files a folder.
+    /// PNG picture; for several token files a folder. For features a .safetensors file.
     #[arg(long, short)]
     out: PathBuf,
     /// Decode only the first so many tokens of each tile.
@@ -48,6 +52,9 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let (mut rows, mut files, mut quiet) = (vec![heading], Vec::new(), Vec::new());
     for (input, out) in arguments.tokens.iter().zip(&outputs) {
         let file = load_tokens(input, arguments.partial)?;
+        if out.extension().is_some_and(|ending| ending == "safetensors") {
+            return save_features(&*tokenizer, &file.tokens, &options, out);
+        }
         let start = Instant::now();
         let bar = common.progress(file.tokens.batch(), "tiles");
         let mut progress = |done: usize| bar.set_position(done as u64);
@@ -65,6 +72,23 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         text: table(&rows),
         json: json!({ "files": files, "peak_memory_bytes": tessera::peak_memory() }),
         quiet: quiet.join("\n"),
+        passed: true,
+    })
+}
+
+/// Writes what a tokenizer without pictures decodes to: one tensor `features [items, rows, channels]`.
+fn save_features(tokenizer: &dyn Tokenizer, tokens: &Tokens, options: &DecodeOptions, out: &Path) -> Result<Done> {
+    let Some(features) = tokenizer.decode(tokens, options)?.into_features() else {
+        bail!("{}: this model decodes to pictures: name a .png file", out.display());
+    };
+    let shape = features.dims().to_vec();
+    let values = features.into_data().iter().collect();
+    let tensor = NamedTensor { name: "features".to_owned(), shape: shape.clone(), values };
+    write_safetensors(out, &[tensor], Precision::F32, HashMap::new())?;
+    Ok(Done {
+        text: format!("wrote {} (features {shape:?})\n", out.display()),
+        json: json!({ "output": out, "features": shape }),
+        quiet: out.display().to_string(),
         passed: true,
     })
 }

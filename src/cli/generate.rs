@@ -57,6 +57,9 @@ pub struct Arguments {
     /// Region of the picture that stays, in hundredths of its sides: X,Y,WIDTH,HEIGHT; the upper half where absent (grids).
     #[arg(long, value_name = "X,Y,W,H", requires = "image", value_parser = parse_region)]
     keep_region: Option<Region>,
+    /// Round the generator's matrices to half precision: faster on a CPU, which mostly waits for them.
+    #[arg(long)]
+    half: bool,
     #[command(flatten)]
     picture: PictureOptions,
     #[command(flatten)]
@@ -122,10 +125,17 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let cold = Instant::now();
     let device = common.open_device()?;
     let spec = common.model.as_deref();
-    let generator = match spec {
+    let mut generator = match spec {
         Some(spec) => tessera::generators::from_pretrained(spec, &device)?,
         None => tessera::default_generator(&device)?,
     };
+    if arguments.half {
+        let halved = device.identity().is_none() && generator.halve_weights();
+        ensure!(
+            halved,
+            "--half: expected a next-token, NAR, Token-Shuffle or xAR generator on --device cpu; leave it out"
+        );
+    }
     let codec = match &arguments.tokenizer {
         Some(spec) => Codec::open(Some(spec), &device)?.for_generator(generator.info())?,
         None => Codec::of_generator(generator.info(), spec, &device)?,

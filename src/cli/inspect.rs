@@ -8,10 +8,13 @@ use clap::Args;
 use serde_json::{Value, json};
 use tessera::datasets::shape::is_mesh_name;
 use tessera::datasets::write_atomically;
-use tessera::layers::checkpoint::{CheckpointFiles, TensorEntry, Weights, differences, locate};
+use tessera::generators::{GeneratorConfig, next_token};
+use tessera::layers::checkpoint::{
+    CheckpointFiles, TensorEntry, Weights, WeightsKind, differences, locate, read_config,
+};
 use tessera::layers::params::entries;
 use tessera::tokenizers::flextok::config_in;
-use tessera::tokenizers::{ModelConfig, TokenizerInfo, config_of, load_tokens};
+use tessera::tokenizers::{InputKind, LoadError, ModelConfig, TokenizerInfo, config_of, load_tokens};
 
 use super::common::Common;
 use super::output::{Done, bytes, table};
@@ -66,14 +69,18 @@ pub(super) fn done(facts: Facts) -> Done {
 }
 
 fn model_facts(info: &TokenizerInfo) -> Facts {
-    let size = match info.image_size {
-        Some([height, width]) => format!("{width}x{height} pixels"),
-        None => format!("any multiple of {} pixels", info.patch),
+    let input = match (info.input, info.image_size) {
+        (InputKind::Points { count, with_normals }, _) => {
+            let normals = if with_normals { "with" } else { "without" };
+            ("points", format!("{count} of a surface, or any number, {normals} normals"))
+        }
+        (_, Some([height, width])) => ("pictures", format!("{width}x{height} pixels")),
+        (_, None) => ("pictures", format!("any multiple of {} pixels", info.patch)),
     };
     vec![
         ("architecture", info.architecture.into()),
         ("release", info.preset.unwrap_or("none").into()),
-        ("pictures", size.into()),
+        (input.0, input.1.into()),
         ("tokens", info.layout.to_string().into()),
         ("vocabulary", json!(info.vocab)),
         ("any prefix decodes", info.prefix_decodes.into()),
@@ -145,16 +152,21 @@ fn weights(spec: &str, list: bool) -> Result<Done> {
         None if config_in(&weights).is_some() => "in the metadata of the weights".to_owned(),
         None => "none".to_owned(),
     };
+    let weight_files: Vec<String> = match files.kind {
+        WeightsKind::Torch => files.weight_files()?.iter().map(|path| path.display().to_string()).collect(),
+        _ => vec![files.weights.display().to_string()],
+    };
     let mut facts: Facts = vec![
         ("kind", "weights".into()),
-        ("weights", files.weights.display().to_string().into()),
+        ("weights", weight_files.join(", ").into()),
         ("config", config.clone().into()),
         ("tensors", found.len().into()),
         ("parameters", found.iter().map(count).sum::<usize>().into()),
         ("stored as", stored.into()),
     ];
     facts.extend(weights.wrapper().map(|key| ("found under key", Value::from(key))));
-    facts.push(("release", ModelConfig::release_of(&found).unwrap_or("none that is known").into()));
+    let release = ModelConfig::release_of(&found).or_else(|| next_token::release_of(&found));
+    facts.push(("release", release.unwrap_or("none that is known").into()));
     if config != "none" {
         facts.push(("fits its config", fits(&files, &weights, &found).into()));
     }
@@ -173,8 +185,20 @@ fn weights(spec: &str, list: bool) -> Result<Done> {
 
 /// Whether the tensors are those of the configuration, in words.
 fn fits(files: &CheckpointFiles, weights: &Weights, found: &[TensorEntry]) -> String {
-    let specs = config_of(files, weights).and_then(|config| config.listing());
-    match specs.map(|specs| differences(&entries(&specs), &ModelConfig::current_names(found))) {
+    let document = files.config.as_ref().and_then(|path| read_config(path).ok());
+    if let Some(document) = document.filter(GeneratorConfig::describes) {
+        let config = GeneratorConfig::from_value(&document).map_err(LoadError::from);
+        // xAR's releases have buffers beside their parameters.
+        let has_buffers = matches!(config, Ok(GeneratorConfig::Xar(_)));
+        let specs = config.and_then(|config| config.listing());
+        return match specs.map(|specs| differences(&entries(&specs), found)) {
+            Ok(None) => "yes".to_owned(),
+            Ok(Some(some)) if has_buffers && some.missing + some.misshapen == 0 => "yes".to_owned(),
+            Ok(Some(differences)) => format!("no: {differences}"),
+            Err(error) => format!("no: {error}"),
+        };
+    }
+    match config_of(files, weights).and_then(|config| config.differences(found)) {
         Ok(None) => "yes".to_owned(),
         Ok(Some(differences)) => format!("no: {differences}"),
         Err(error) => format!("no: {error}"),

@@ -41,6 +41,7 @@ mod perceptual;
 mod report;
 pub mod schedule;
 mod sections;
+mod seed_pixels;
 mod token_shuffle;
 mod trainer;
 mod training;
@@ -62,6 +63,7 @@ pub use sections::{
     CodebookConfig, DataConfig, GeneratorSection, LossConfig, ModelSection, OptimizerConfig, RunConfig, SavePrecision,
     Stage, Start, ValidationConfig, parse_source,
 };
+pub use seed_pixels::SeedPixelsObjective;
 pub use token_shuffle::TokenShuffleObjective;
 pub use trainer::{Event, Summary, train};
 pub use validation::token_counts;

@@ -27,6 +27,7 @@ use super::optimizer::NamedAdamW;
 use super::parameters::Parameters;
 use super::perceptual::Perceptual;
 use super::schedule::learning_rate;
+use super::seed_pixels::SeedPixelsObjective;
 use super::token_shuffle::TokenShuffleObjective;
 use super::training::Training;
 use super::window::Window;
@@ -102,7 +103,8 @@ pub fn train(
     let unknown = || TrainError::Invalid {
         key: "model.architecture",
         expected:
-            "a One-D-Piece, TiTok, FlexTok, LlamaGen VQ, AutoencoderKL, next-token generator, NAR, Token-Shuffle or xAR"
+            "a One-D-Piece, TiTok, FlexTok, LlamaGen VQ, SEED with pixels, AutoencoderKL, next-token generator, NAR, \
+             Token-Shuffle or xAR"
                 .to_owned(),
         found: "an architecture that tessera does not train".to_owned(),
     };
@@ -118,6 +120,9 @@ pub fn train(
         }
         Architecture::Codec(ModelConfig::LlamaGenVq(architecture)) => {
             run.on_pictures(LlamaGenVqObjective::new(config, architecture, &trained)?, on_event)
+        }
+        Architecture::Codec(ModelConfig::SeedPixels(architecture)) => {
+            run.on_pictures(SeedPixelsObjective::new(config, architecture, &trained)?, on_event)
         }
         Architecture::Generator(GeneratorConfig::Decoder(architecture)) => {
             let codes = run.codes(CodesOf::Ids, on_event)?;

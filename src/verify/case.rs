@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
-use tessera_layers::checkpoint::{CheckpointError, CheckpointFiles, Weights, locate, read_config};
+use tessera_layers::checkpoint::{CheckpointError, CheckpointFiles, Weights, locate, main_file, read_config};
 use tessera_tokenizers::{ConfigError, LoadError, TokenizerError};
 
 /// Why a case could not be run.
@@ -194,7 +194,8 @@ impl Case {
     }
 }
 
-/// The file of the model's weights: the one that holds tensors and neither inputs nor expected outputs.
+/// The file of the model's weights: the one that holds tensors and neither inputs nor expected outputs. Where there are
+/// several, the folder must be a model's.
 fn weight_file(folder: &Path) -> Result<Option<PathBuf>, CaseError> {
     let io = |source| CheckpointError::Io { path: folder.to_owned(), source };
     let mut found = Vec::new();
@@ -208,11 +209,15 @@ fn weight_file(folder: &Path) -> Result<Option<PathBuf>, CaseError> {
             found.push(path);
         }
     }
-    // The index of a sharded checkpoint stands for its shards.
+    // The index of a sharded checkpoint stands for its shards, the main file of a release for the others.
+    found.sort();
     found.sort_by_key(|path| !path.to_string_lossy().ends_with(".index.json"));
     match found.as_slice() {
         [] => Ok(None),
         [first, ..] if found.len() == 1 || first.to_string_lossy().ends_with(".index.json") => Ok(Some(first.clone())),
-        _ => Err(CaseError::input("weights of the case", "one file", format!("{found:?}"))),
+        several => match main_file(several) {
+            Some(path) => Ok(Some(path)),
+            None => Err(CaseError::input("weights of the case", "one file", format!("{found:?}"))),
+        },
     }
 }

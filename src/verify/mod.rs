@@ -16,6 +16,7 @@ mod llamagen;
 mod nar;
 mod one_d_piece;
 mod sampling;
+mod seed;
 mod token_shuffle;
 mod values;
 mod vat;
@@ -28,7 +29,8 @@ pub use values::{Value, Values};
 use burn::tensor::Device;
 
 /// Systems whose cases can be run.
-pub const SYSTEMS: [&str; 8] = ["flextok", "llamagen", "nar", "one-d-piece", "sampling", "token-shuffle", "vat", "xar"];
+pub const SYSTEMS: [&str; 9] =
+    ["flextok", "llamagen", "nar", "one-d-piece", "sampling", "seed", "token-shuffle", "vat", "xar"];
 
 /// Runs a case on a device.
 ///
@@ -43,6 +45,7 @@ pub fn verify(case: &Case, device: &Device) -> Result<Report, CaseError> {
         "nar" => nar::run(case, device, &mut values)?,
         "one-d-piece" => one_d_piece::run(case, device, &mut values)?,
         "sampling" => sampling::run(case, device, &mut values)?,
+        "seed" => seed::run(case, device, &mut values)?,
         "token-shuffle" => token_shuffle::run(case, device, &mut values)?,
         "vat" => vat::run(case, device, &mut values)?,
         "xar" => xar::run(case, device, &mut values)?,

@@ -62,7 +62,7 @@ impl<N: GridNetwork> Tokenizer for GridTokenizer<N> {
     }
 
     fn encode(&self, input: &Input) -> Result<Tokens, TokenizerError> {
-        let Input::Images(images) = input;
+        let images = input.images()?;
         let [batch, channels, height, width] = images.dims();
         let patch = self.info.patch;
         let fits = channels == 3 && height > 0 && width > 0 && height % patch == 0 && width % patch == 0;

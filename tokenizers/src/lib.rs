@@ -1,4 +1,4 @@
-//! Tokenizers: pictures to tokens and back.
+//! Tokenizers: pictures, and shapes, to tokens and back.
 //!
 //! [`from_pretrained`] opens any of them as a [`Tokenizer`], [`LatentCodec`] an autoencoder of continuous latents, [`Pretrained`]
 //! whichever it is; [`ModelConfig`] knows every architecture and every released
@@ -10,6 +10,9 @@
 //! | FlexTok | [`flextok`] | ordered; any prefix decodes, by sampling a flow |
 //! | MaskGIT-VQGAN | [`maskgit_vqgan`] | grid, pictures of any multiple of its patch |
 //! | LlamaGen VQ | [`llamagen_vq`] | grid, pictures of any multiple of its patch |
+//! | VAT | [`vat`] | scales of surface points; any whole scales decode, to an occupancy field |
+//! | SEED, SEED-2 | [`seed`] | ordered and causal; decodes to features, not to pictures |
+//! | SEED with pixels | [`seed_pixels`] | SEED's; any prefix decodes, to small pictures |
 //! | MAR's KL-16 | [`mar_kl`] | none: continuous latents, for xAR |
 //! | KL autoencoder | [`autoencoder_kl`] | none: continuous latents, which other tokenizers are built on |
 //! | patches' DCT | [`patch_dct`] | none: continuous latents of a fixed transform |
@@ -52,10 +55,13 @@ pub mod one_d_piece;
 pub mod patch_dct;
 mod pretrained;
 pub mod quantizers;
+pub mod seed;
+pub mod seed_pixels;
 mod tensors;
 pub mod token_file;
 mod tokenizer;
 mod tokens;
+pub mod vat;
 
 pub use bitstream::{TokenFileError, read_tsr, write_tsr};
 pub use config::ConfigError;
@@ -65,6 +71,7 @@ pub use model_config::ModelConfig;
 pub use pretrained::{config_of, from_files, from_pretrained};
 pub use token_file::{Cut, PictureInfo, TokenFile, load_tokens, save_tokens};
 pub use tokenizer::{
-    DecodeOptions, FlowOptions, Input, Latents, Output, ResizeFilter, Tokenizer, TokenizerError, TokenizerInfo,
+    DecodeOptions, FlowOptions, Input, InputKind, Latents, Output, ResizeFilter, Tokenizer, TokenizerError,
+    TokenizerInfo,
 };
 pub use tokens::{Fingerprint, TokenLayout, Tokens, TokensError, id_bits};

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use serde_json::Value;
 use tessera_layers::ParamSpec;
 use tessera_layers::checkpoint::{
-    CheckpointError, Precision, Renames, TensorEntry, Weights, differences, write_streaming,
+    CheckpointError, Differences, Precision, Renames, TensorEntry, Weights, differences, write_streaming,
 };
 use tessera_layers::params::entries;
 
@@ -17,6 +17,9 @@ use crate::llamagen_vq::{self, LlamaGenVqConfig};
 use crate::mar_kl::{self, MarKlConfig};
 use crate::maskgit_vqgan::{self, MaskGitVqganConfig};
 use crate::one_d_piece::{self, OneDPieceConfig};
+use crate::seed::{self, SeedConfig};
+use crate::seed_pixels::{self, SeedPixelsConfig};
+use crate::vat::{self, VatConfig};
 use crate::{ConfigError, LoadError, Tokenizer};
 
 /// The configuration of any tokenizer.
@@ -32,6 +35,12 @@ pub enum ModelConfig {
     MaskGitVqgan(MaskGitVqganConfig),
     /// LlamaGen's VQ.
     LlamaGenVq(LlamaGenVqConfig),
+    /// VAT.
+    Vat(VatConfig),
+    /// SEED or SEED-2.
+    Seed(SeedConfig),
+    /// SEED with a decoder to pixels.
+    SeedPixels(SeedPixelsConfig),
     /// MAR's KL autoencoder: continuous latents, opened as a [`MarKl`](mar_kl::MarKl).
     MarKl(MarKlConfig),
     /// KL autoencoder: continuous latents, so it is known here but opened as an
@@ -40,23 +49,41 @@ pub enum ModelConfig {
 }
 
 impl ModelConfig {
-    /// Names that [`ModelConfig::preset`] knows: every released model.
+    /// Names that [`ModelConfig::preset`] knows: every released model, and VAT's sizes.
     pub fn presets() -> impl Iterator<Item = &'static str> {
+        Self::releases().chain(vat::PRESETS)
+    }
+
+    /// Names of released models.
+    fn releases() -> impl Iterator<Item = &'static str> {
         let grids = one_d_piece::PRESETS
             .into_iter()
             .chain([maskgit_vqgan::PRESET])
             .chain(llamagen_vq::PRESETS)
-            .chain([mar_kl::PRESET]);
+            .chain([mar_kl::PRESET])
+            .chain(seed::PRESETS);
         grids.chain(autoencoder_kl::PRESETS).chain(flextok::PRESETS)
     }
 
     /// The released model whose tensors these are, names and shapes, if there is one.
     pub fn release_of(found: &[TensorEntry]) -> Option<&'static str> {
-        let found = &Self::current_names(found);
-        Self::presets().find(|name| {
-            let specs = Self::preset(name).and_then(|config| config.listing().ok());
-            specs.is_some_and(|specs| differences(&entries(&specs), found).is_none())
-        })
+        Self::releases()
+            .find(|name| Self::preset(name).is_some_and(|config| matches!(config.differences(found), Ok(None))))
+    }
+
+    /// How the tensors of a file differ from those that a checkpoint of this configuration holds; `None` if they do not. Older names,
+    /// statistics, and what releases are known to carry beside the model's own are no difference.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the configuration does not fit together.
+    pub fn differences(&self, found: &[TensorEntry]) -> Result<Option<Differences>, LoadError> {
+        let specs = self.listing()?;
+        let found = match self {
+            Self::Seed(config) => seed::without_surplus(&specs, &config.encoder, found.iter().cloned()),
+            Self::SeedPixels(config) => seed::without_surplus(&specs, &config.seed.encoder, found.iter().cloned()),
+            _ => Self::current_names(found),
+        };
+        Ok(differences(&entries(&specs), &found))
     }
 
     /// The tensors of a file with the names that the models have for them, where older exports have others, and without
@@ -77,7 +104,10 @@ impl ModelConfig {
         let autoencoder = || AutoencoderKlConfig::preset(name).map(Self::AutoencoderKl);
         let flextok = || FlexTokConfig::preset(name).map(Self::FlexTok);
         let llamagen = || LlamaGenVqConfig::preset(name).map(Self::LlamaGenVq);
-        OneDPieceConfig::preset(name).map(Self::OneDPiece).or_else(autoencoder).or_else(flextok).or_else(llamagen)
+        let seed = || SeedConfig::preset(name).map(Self::Seed);
+        let vat = || VatConfig::preset(name).map(Self::Vat);
+        let released = OneDPieceConfig::preset(name).map(Self::OneDPiece).or_else(autoencoder).or_else(flextok);
+        released.or_else(llamagen).or_else(seed).or_else(vat)
     }
 
     /// Reads a configuration document and recognises its architecture.
@@ -85,6 +115,12 @@ impl ModelConfig {
     /// # Errors
     /// [`ConfigError`] naming what is missing, unknown or does not fit.
     pub fn from_value(document: &Value) -> Result<Self, ConfigError> {
+        if SeedPixelsConfig::describes(document) {
+            return SeedPixelsConfig::from_value(document).map(Self::SeedPixels);
+        }
+        if SeedConfig::describes(document) {
+            return SeedConfig::from_value(document).map(Self::Seed);
+        }
         if document.get("model").is_some() {
             return OneDPieceConfig::from_value(document).map(Self::OneDPiece);
         }
@@ -93,6 +129,9 @@ impl ModelConfig {
         }
         if LlamaGenVqConfig::describes(document) {
             return LlamaGenVqConfig::from_value(document).map(Self::LlamaGenVq);
+        }
+        if VatConfig::describes(document) {
+            return VatConfig::from_value(document).map(Self::Vat);
         }
         if MarKlConfig::describes(document) {
             return MarKlConfig::from_value(document).map(Self::MarKl);
@@ -105,7 +144,8 @@ impl ModelConfig {
         }
         Err(ConfigError::UnknownArchitecture(
             "the config has no \"model\" section (One-D-Piece, TiTok), no \"vqgan\" section (MaskGIT-VQGAN), no \
-             \"encoder_ch_mult\" (LlamaGen VQ), no \"ch_mult\" (MAR), no \
+             \"encoder_ch_mult\" (LlamaGen VQ), no \"model_type\" that begins with seed (SEED), no \"triplane\" section (VAT), no \
+             \"ch_mult\" (MAR), no \
              \"_class_name\": \"AutoencoderKL\" and none of FlexTok's sections"
                 .to_owned(),
         ))
@@ -118,6 +158,9 @@ impl ModelConfig {
             Self::FlexTok(config) => config.to_value(),
             Self::MaskGitVqgan(config) => config.to_value(),
             Self::LlamaGenVq(config) => config.to_value(),
+            Self::Vat(config) => config.to_value(),
+            Self::Seed(config) => config.to_value(),
+            Self::SeedPixels(config) => config.to_value(),
             Self::MarKl(config) => config.to_value(),
             Self::AutoencoderKl(config) => config.to_value(),
         }
@@ -141,6 +184,9 @@ impl ModelConfig {
             Self::FlexTok(config) => flextok::listing(config),
             Self::MaskGitVqgan(config) => maskgit_vqgan::listing(config),
             Self::LlamaGenVq(config) => llamagen_vq::listing(config),
+            Self::Vat(config) => vat::listing(config),
+            Self::Seed(config) => seed::listing(config),
+            Self::SeedPixels(config) => seed_pixels::listing(config),
             Self::MarKl(config) => mar_kl::listing(config),
             Self::AutoencoderKl(config) => autoencoder_kl::listing(config),
         }
@@ -158,6 +204,9 @@ impl ModelConfig {
             Self::FlexTok(config) => flextok::load(config, weights, device).map(boxed),
             Self::MaskGitVqgan(config) => maskgit_vqgan::load(config, weights, device).map(boxed),
             Self::LlamaGenVq(config) => llamagen_vq::load(config, weights, device).map(|(model, _)| boxed(model)),
+            Self::Vat(config) => vat::load(config, weights, device).map(boxed),
+            Self::Seed(config) => seed::load(config, weights, device).map(boxed),
+            Self::SeedPixels(config) => seed_pixels::load(config, weights, device).map(boxed),
             Self::MarKl(_) | Self::AutoencoderKl(_) => Err(no_tokens()),
         };
         loaded.map_err(|error| Self::naming_the_release(error, weights))
@@ -184,6 +233,9 @@ impl ModelConfig {
             Self::FlexTok(config) => flextok::random(config, seed, device).map(boxed),
             Self::MaskGitVqgan(config) => maskgit_vqgan::random(config, seed, device).map(boxed),
             Self::LlamaGenVq(config) => llamagen_vq::random(config, seed, device).map(|(model, _)| boxed(model)),
+            Self::Vat(config) => vat::random(config, seed, device).map(boxed),
+            Self::Seed(config) => seed::random(config, seed, device).map(boxed),
+            Self::SeedPixels(config) => seed_pixels::random(config, seed, device).map(boxed),
             Self::MarKl(_) | Self::AutoencoderKl(_) => Err(no_tokens()),
         }
     }
@@ -219,10 +271,12 @@ fn boxed<T: Tokenizer + 'static>(tokenizer: T) -> Box<dyn Tokenizer> {
 
 /// The released model that differs in the fewest tensors.
 pub(crate) fn closest_release(found: &[TensorEntry]) -> Option<&'static str> {
-    let found = &ModelConfig::current_names(found);
-    ModelConfig::presets().min_by_key(|name| {
-        let specs = ModelConfig::preset(name).and_then(|config| config.listing().ok()).unwrap_or_default();
-        differences(&entries(&specs), found)
-            .map_or(0, |differences| differences.missing + differences.surplus + differences.misshapen)
+    ModelConfig::releases().min_by_key(|name| {
+        let differences = ModelConfig::preset(name).map(|config| config.differences(found));
+        match differences {
+            Some(Ok(Some(differences))) => differences.missing + differences.surplus + differences.misshapen,
+            Some(Ok(None)) => 0,
+            _ => usize::MAX,
+        }
     })
 }

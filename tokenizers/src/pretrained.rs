@@ -54,6 +54,12 @@ pub fn config_of(files: &CheckpointFiles, weights: &Weights) -> Result<ModelConf
 fn unconfigured(weights: &Weights) -> Result<ModelConfig, LoadError> {
     let (entries, path) = (weights.entries(), weights.path().display());
     let unknown = |found: String| LoadError::Config(ConfigError::UnknownArchitecture(found));
+    // VATs differ in how scales are resampled, in ticks and bounds.
+    if entries.iter().any(|entry| entry.name == "decoder.plane_tokens") {
+        return Err(unknown(format!(
+            "{path} holds a VAT's tensors but no configuration: expected a config.json beside it"
+        )));
+    }
     // Releases of FlexTok differ in numbers that no tensor shows.
     if entries.iter().any(|entry| entry.name.starts_with("decoder.module_dict.")) {
         return Err(unknown(format!(

@@ -4,22 +4,64 @@ use burn::tensor::Tensor;
 use tessera_shaders::Projection;
 
 use crate::flextok::Guidance;
+use crate::vat::OccupancyField;
 use crate::{Fingerprint, TokenLayout, Tokens, TokensError};
 
 /// What goes into a tokenizer.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "there is one in a call")]
 pub enum Input {
     /// `[batch, 3, height, width]`, RGB in 0..=1.
     Images(Tensor<4>),
+    /// Points on the surfaces of shapes that were brought into the box -1..=1.
+    Points {
+        /// `[batch, points, 3]`
+        points: Tensor<3>,
+        /// Their normals, of unit length and the same shape, for models that take them.
+        normals: Option<Tensor<3>>,
+    },
+}
+
+impl Input {
+    /// What it is, in words.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Input::Images(images) => format!("pictures {:?}", images.dims()),
+            Input::Points { points, normals: None } => format!("points {:?} without normals", points.dims()),
+            Input::Points { points, normals: Some(normals) } => {
+                format!("points {:?} with normals {:?}", points.dims(), normals.dims())
+            }
+        }
+    }
+
+    /// The pictures.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Input`] if it is something else.
+    pub(crate) fn images(&self) -> Result<&Tensor<4>, TokenizerError> {
+        match self {
+            Input::Images(images) => Ok(images),
+            other => Err(TokenizerError::Input {
+                what: "input",
+                expected: "pictures [batch, 3, height, width]".to_owned(),
+                found: other.describe(),
+            }),
+        }
+    }
 }
 
 /// What comes out of a tokenizer.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "there is one in a call")]
 pub enum Output {
     /// `[batch, 3, height, width]`, RGB around 0..=1, not clamped.
     Images(Tensor<4>),
+    /// What is inside and what outside a shape, for each item.
+    Field(OccupancyField),
+    /// `[batch, rows, channels]`: what a diffusion model that is not part of tessera makes pictures of (SEED).
+    Features(Tensor<3>),
 }
 
 impl Output {
@@ -27,6 +69,24 @@ impl Output {
     pub fn into_images(self) -> Option<Tensor<4>> {
         match self {
             Output::Images(images) => Some(images),
+            Output::Field(_) | Output::Features(_) => None,
+        }
+    }
+
+    /// The fields of a tokenizer of shapes; `None` from others.
+    pub fn into_field(self) -> Option<OccupancyField> {
+        match self {
+            Output::Field(field) => Some(field),
+            Output::Images(_) | Output::Features(_) => None,
+        }
+    }
+
+    /// The features of a tokenizer that makes no pictures; `None` from others.
+    pub fn into_features(self) -> Option<Tensor<3>> {
+        match self {
+            Output::Features(features) => Some(features),
+            Output::Field(_) => None,
+            Output::Images(_) => None,
         }
     }
 }
@@ -85,6 +145,21 @@ pub enum ResizeFilter {
     Bicubic,
 }
 
+/// What a tokenizer takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InputKind {
+    /// Pictures.
+    Images,
+    /// Points on surfaces.
+    Points {
+        /// How many of a shape it was made for; any number can be encoded.
+        count: usize,
+        /// Whether each comes with its normal.
+        with_normals: bool,
+    },
+}
+
 /// What a tokenizer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -93,6 +168,8 @@ pub struct TokenizerInfo {
     pub architecture: &'static str,
     /// Name of the released model whose configuration this is, if it is one.
     pub preset: Option<&'static str>,
+    /// What it takes. What says of pictures has no meaning for other inputs.
+    pub input: InputKind,
     /// Height and width of the pictures it takes and gives; `None` for any multiple of [`TokenizerInfo::patch`].
     pub image_size: Option<[usize; 2]>,
     /// Pixels that one cell of the encoder's grid is wide.

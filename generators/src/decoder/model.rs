@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Device;
 use tessera_layers::checkpoint::{CheckpointError, Weights};
-use tessera_layers::{ParamResult, ParamSource, ParamSpec, Params, load_strict};
+use tessera_layers::{ParamResult, ParamSource, ParamSpec, Params, half_weights, load_strict};
 use tessera_tokenizers::{ConfigError, Fingerprint, LoadError, TokenLayout, Tokens};
 
 use super::{Arrangement, ConditionEmbedding, Decoder, DecoderConfig, ModelType, Plan};
@@ -144,6 +144,11 @@ impl DecoderGenerator {
 impl Generator for DecoderGenerator {
     fn info(&self) -> &GeneratorInfo {
         &self.info
+    }
+
+    fn halve_weights(&mut self) -> bool {
+        self.network = half_weights(self.network.clone());
+        true
     }
 
     /// One step for each token, or for each anti-diagonal of a NAR. Where neither the options nor the configuration say how, the

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use tessera_layers::checkpoint::Weights;
-use tessera_layers::{ParamResult, ParamSource, ParamSpec, Params, Trace, load_strict};
+use tessera_layers::{ParamResult, ParamSource, ParamSpec, Params, Trace, half_weights, load_strict};
 use tessera_tokenizers::{Fingerprint, LoadError, TokenLayout, Tokens};
 
 use super::{TokenShuffleConfig, TokenShuffleNetwork, Windows};
@@ -236,6 +236,11 @@ impl TokenShuffle {
 impl Generator for TokenShuffle {
     fn info(&self) -> &GeneratorInfo {
         &self.info
+    }
+
+    fn halve_weights(&mut self) -> bool {
+        self.network = half_weights(self.network.clone());
+        true
     }
 
     /// One step for each window. Ids of a window are drawn independently of one another. The scale of guidance is the

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor};
 use tessera_layers::checkpoint::Weights;
-use tessera_layers::{ParamSource, ParamSpec, Params, load_strict};
+use tessera_layers::{ParamSource, ParamSpec, Params, half_weights, load_strict};
 use tessera_tokenizers::{Fingerprint, Latents, LoadError};
 
 use super::sampling::{Listener, SeededNoise, XarPlan, sample};
@@ -160,6 +160,11 @@ impl Xar {
 impl Generator for Xar {
     fn info(&self) -> &GeneratorInfo {
         &self.info
+    }
+
+    fn halve_weights(&mut self) -> bool {
+        self.network = half_weights(self.network.clone());
+        true
     }
 
     /// One step for each entity, each of `options.steps` solver steps. Guidance grows linearly over the entities up to the scale, those

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::CheckpointError;
 use super::hub::{HubId, cache_folder, is_offline, model_folder, snapshot};
+use super::parts::{beside, main_file};
 use super::shards::shard_paths;
 use crate::atomic_file::folder_of;
 
@@ -20,14 +21,19 @@ pub struct CheckpointFiles {
 }
 
 impl CheckpointFiles {
-    /// Every file that holds tensors: the weights themselves, or all files that the index names, sorted.
+    /// Every file that holds tensors: the weights themselves and those of the same release beside them, or all files that
+    /// the index names, sorted.
     ///
     /// # Errors
     /// [`CheckpointError`] if the index cannot be read.
     pub fn weight_files(&self) -> Result<Vec<PathBuf>, CheckpointError> {
         match self.kind {
             WeightsKind::Sharded => shard_paths(&self.weights),
-            WeightsKind::Safetensors | WeightsKind::Torch => Ok(vec![self.weights.clone()]),
+            WeightsKind::Safetensors | WeightsKind::Torch => {
+                let mut files = vec![self.weights.clone()];
+                files.extend(beside(&self.weights).into_iter().map(|(path, _)| path));
+                Ok(files)
+            }
         }
     }
 }
@@ -166,6 +172,10 @@ fn pick_weights(names: &[String]) -> Result<String, String> {
     ];
     if let Some(name) = well_known.into_iter().find(|name| names.iter().any(|other| other == name)) {
         return Ok(name.to_owned());
+    }
+    let paths: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
+    if let Some(name) = main_file(&paths).and_then(|path| path.into_os_string().into_string().ok()) {
+        return Ok(name);
     }
     let endings = [".safetensors", ".bin", ".pt", ".pth", ".ckpt"];
     let candidates: Vec<&String> =

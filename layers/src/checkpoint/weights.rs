@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::header::read_header;
+use super::parts::beside;
 use super::shards::{Shard, open_shard, open_shards};
 use super::torch::{StateDict, open_torch};
 use super::{CheckpointError, ElementType, check_finite};
@@ -29,13 +30,29 @@ pub struct Weights {
 
 enum Source {
     Safetensors(Vec<Shard>),
-    Embedded { metadata: Metadata, start: usize, bytes: &'static [u8] },
+    Embedded {
+        metadata: Metadata,
+        start: usize,
+        bytes: &'static [u8],
+    },
     Torch(Box<StateDict>),
+    /// The first that holds a tensor gives it.
+    Joined(Vec<Part>),
+}
+
+/// A file whose tensors have names that begin with `prefix` in the whole.
+struct Part {
+    prefix: &'static str,
+    weights: Weights,
 }
 
 impl Weights {
     /// Opens `.safetensors`, a sharded `.safetensors.index.json`, or a PyTorch state dict (`.bin`, `.pt`, `.pth`,
     /// `.ckpt`). Reads headers only.
+    ///
+    /// The main file of a release of several files (`seed_quantizer.pt` and `seed_tokenizer.pth` of SEED) is read with those
+    /// that lie beside it: the ViT of `eva_vit_g.pth` as `visual_encoder.`, and of SEED-1 `causal_qformer.pth`, whose tensors
+    /// give way to those of the main file.
     ///
     /// A state dict that lies under one of the keys `ema`, `model`, `module`, `state_dict` or `model_state_dict` is
     /// found there, the first of these that holds tensors; [`Weights::open_under`] chooses another.
@@ -43,6 +60,20 @@ impl Weights {
     /// # Errors
     /// [`CheckpointError`] if the file is missing, unreadable, truncated, of another kind, or asks for code to run.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let main = Self::open_alone(path)?;
+        let others = beside(path);
+        if others.is_empty() {
+            return Ok(main);
+        }
+        let mut parts = vec![Part { prefix: "", weights: main }];
+        for (path, prefix) in others {
+            parts.push(Part { prefix, weights: Self::open_alone(&path)? });
+        }
+        Ok(Self { path: path.to_owned(), source: Source::Joined(parts) })
+    }
+
+    /// [`Weights::open`] without the files of the same release that lie beside this one.
+    fn open_alone(path: &Path) -> Result<Self, CheckpointError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let source = if name.ends_with(".index.json") {
             Source::Safetensors(open_shards(path)?)
@@ -82,6 +113,7 @@ impl Weights {
     pub fn wrapper(&self) -> Option<&str> {
         match &self.source {
             Source::Torch(state) => state.wrapper.as_deref(),
+            Source::Joined(parts) => parts.first().and_then(|part| part.weights.wrapper()),
             _ => None,
         }
     }
@@ -94,7 +126,7 @@ impl Weights {
                 _ => None,
             },
             Source::Embedded { metadata, .. } => metadata.metadata().as_ref(),
-            Source::Torch(_) => None,
+            Source::Torch(_) | Source::Joined(_) => None,
         }
     }
 
@@ -114,6 +146,13 @@ impl Weights {
                     entries.insert(name.clone(), tensor.shape().to_vec());
                 }
             }
+            Source::Joined(parts) => {
+                for part in parts.iter().rev() {
+                    for entry in part.weights.entries() {
+                        entries.insert(format!("{}{}", part.prefix, entry.name), entry.shape);
+                    }
+                }
+            }
         }
         entries.into_iter().map(|(name, shape)| TensorEntry { name, shape }).collect()
     }
@@ -123,7 +162,7 @@ impl Weights {
         let metadata = match &self.source {
             Source::Safetensors(shards) => &shards.first()?.metadata,
             Source::Embedded { metadata, .. } => metadata,
-            Source::Torch(_) => return None,
+            Source::Torch(_) | Source::Joined(_) => return None,
         };
         metadata.metadata().as_ref()?.get(key).map(String::as_str)
     }
@@ -132,6 +171,7 @@ impl Weights {
     pub fn element_type(&self, name: &str) -> Option<ElementType> {
         match &self.source {
             Source::Torch(state) => Some(ElementType::of_torch(state.reader.get(name)?.dtype())),
+            Source::Joined(_) => self.part_of(name).and_then(|(part, name)| part.element_type(name)),
             _ => ElementType::of_safetensors(self.mapped(name)?.0.dtype),
         }
     }
@@ -147,6 +187,9 @@ impl Weights {
     /// [`CheckpointError`] if there is no such tensor, it holds no floats ([`Weights::read_i64`] reads integers), its
     /// bytes cannot be read or it holds NaN or infinity.
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        if let Some((part, name)) = self.part_of(name) {
+            return part.read_f32(name);
+        }
         let (element, bytes) = self.read(name)?;
         let values = element
             .to_f32(&bytes)
@@ -162,6 +205,9 @@ impl Weights {
     /// # Errors
     /// [`CheckpointError`] if there is no such tensor, it holds no integers, or one of them is beyond i64.
     pub fn read_i64(&self, name: &str) -> Result<Vec<i64>, CheckpointError> {
+        if let Some((part, name)) = self.part_of(name) {
+            return part.read_i64(name);
+        }
         let (element, bytes) = self.read(name)?;
         element.to_i64(&bytes).ok_or_else(|| {
             let found = if element.is_integer() { "a number beyond i64" } else { "floats" };
@@ -186,6 +232,23 @@ impl Weights {
         Ok((element, bytes))
     }
 
+    /// The file of several that gives a tensor, and the tensor's name in it.
+    fn part_of<'a>(&self, name: &'a str) -> Option<(&Weights, &'a str)> {
+        let Source::Joined(parts) = &self.source else { return None };
+        parts.iter().find_map(|part| {
+            let inner = name.strip_prefix(part.prefix)?;
+            part.weights.holds(inner).then_some((&part.weights, inner))
+        })
+    }
+
+    fn holds(&self, name: &str) -> bool {
+        match &self.source {
+            Source::Torch(state) => state.reader.get(name).is_some(),
+            Source::Joined(_) => self.part_of(name).is_some(),
+            _ => self.mapped(name).is_some(),
+        }
+    }
+
     /// Header entry and bytes of a tensor that lies in a mapped or embedded file.
     fn mapped(&self, name: &str) -> Option<(&TensorInfo, &[u8])> {
         match &self.source {
@@ -193,7 +256,7 @@ impl Weights {
                 shards.iter().find_map(|shard| within(&shard.metadata, shard.start, &shard.map, name))
             }
             Source::Embedded { metadata, start, bytes } => within(metadata, *start, bytes, name),
-            Source::Torch(_) => None,
+            Source::Torch(_) | Source::Joined(_) => None,
         }
     }
 

@@ -3,8 +3,11 @@
 //! The rows are packed once, 32 to a block; the weight is read where it lies, eight outputs at a time, and its eight rows
 //! stay in the first-level cache while they meet the blocks of a task, which stay in the second-level cache.
 
+use half::f16;
+use half::slice::HalfFloatSliceExt as _;
 use rayon::prelude::*;
 
+use super::few_rows::{few_rows, few_rows_half};
 use super::output::Output;
 use super::product::{COLUMNS, Left, ROWS, Tile, product};
 use super::simd::{LANES, Lanes, dispatch};
@@ -26,8 +29,8 @@ impl Strided<'_> {
 
 /// Bytes of packed rows that a task goes through again and again: half a second-level cache.
 const RESIDENT: usize = 512 * 1024;
-/// Rows behind the last whole block that are taken one by one; more of them make a block of their own.
-const SINGLE: usize = 2;
+/// Rows behind the last whole block that go through [`few_rows`]; more of them make a block of their own.
+const FEW: usize = 16;
 /// Outputs of a task.
 const OUTPUTS: usize = 128;
 
@@ -45,10 +48,10 @@ pub fn linear(x: Strided, weight: Strided, bias: Option<&[f32]>, [rows, depth, o
     assert!(x.holds(rows, depth) && weight.holds(depth, outputs));
     assert!(bias.is_none_or(|bias| bias.len() == outputs));
     let to = Output::new(&mut y.spare_capacity_mut()[..count]);
-    let single = if rows % COLUMNS <= SINGLE { rows % COLUMNS } else { 0 };
-    let blocks = (rows - single).div_ceil(COLUMNS);
-    let packed = pack(x, depth, rows - single, blocks);
-    let weights = pack_weight(weight, depth, outputs);
+    let few = if rows % COLUMNS <= FEW { rows % COLUMNS } else { 0 };
+    let blocks = (rows - few).div_ceil(COLUMNS);
+    let packed = pack(x, depth, rows - few, blocks);
+    let weights = if blocks > 0 { pack_weight(weight, depth, outputs) } else { Vec::new() };
     let block_len = depth * COLUMNS;
     let group = (RESIDENT / (block_len * size_of::<f32>())).clamp(1, 16);
     let chunks = outputs.div_ceil(OUTPUTS);
@@ -65,7 +68,7 @@ pub fn linear(x: Strided, weight: Strided, bias: Option<&[f32]>, [rows, depth, o
                 std::array::from_fn(|row| bias.and_then(|bias| bias.get(output + row)).map_or(0.0, |&b| b));
             for block in first..blocks.min(first + group) {
                 let mut tile = [[0.0; COLUMNS]; ROWS];
-                let used = rows - single - block * COLUMNS;
+                let used = rows - few - block * COLUMNS;
                 product(left, (&packed[block * block_len..][..block_len], COLUMNS), depth, used, &mut tile);
                 let mut turned = [[0.0; ROWS]; COLUMNS];
                 turn(&tile, &biases, &mut turned);
@@ -78,23 +81,81 @@ pub fn linear(x: Strided, weight: Strided, bias: Option<&[f32]>, [rows, depth, o
             }
         }
     });
-    if single > 0 {
+    if few > 0 {
+        let first = rows - few;
+        let x: Vec<f32> = (first..rows)
+            .flat_map(|row| (0..depth).map(move |k| row * x.strides[0] + k * x.strides[1]))
+            .map(|at| x.values[at])
+            .collect();
         (0..chunks).into_par_iter().for_each(|chunk| {
-            for row in rows - single..rows {
-                let x: Vec<f32> = (0..depth).map(|k| x.values[row * x.strides[0] + k * x.strides[1]]).collect();
-                let range = chunk * OUTPUTS..outputs.min((chunk + 1) * OUTPUTS);
-                let mut values = vec![0.0; range.len()];
-                one_row(&x, weight, range.start, &mut values);
+            let range = chunk * OUTPUTS..outputs.min((chunk + 1) * OUTPUTS);
+            let mut values = vec![0.0; few * range.len()];
+            few_rows(&x, weight, depth, range.clone(), &mut values);
+            for (row, values) in values.chunks_exact_mut(range.len()).enumerate() {
                 if let Some(bias) = bias {
                     values.iter_mut().zip(&bias[range.clone()]).for_each(|(value, bias)| *value += bias);
                 }
                 // SAFETY: rows behind the blocks are written here alone, each chunk by one task.
-                unsafe { to.write(row * outputs + range.start, &values) };
+                unsafe { to.write((first + row) * outputs + range.start, values) };
             }
         });
     }
     // SAFETY: every row lies in a block or behind the blocks, and every output in one chunk; both loops wrote all pairs.
     unsafe { y.set_len(count) };
+    y
+}
+
+/// Outputs whose weights are widened at a time where there are many rows.
+const WIDENED: usize = 1024;
+
+/// [`linear`] of a weight `[outputs, depth]` in half precision, row by row. Sums are f32.
+///
+/// # Panics
+/// If a slice ends early.
+pub fn linear_half(x: &[f32], weight: &[f16], bias: Option<&[f32]>, [rows, depth, outputs]: [usize; 3]) -> Vec<f32> {
+    assert!(x.len() == rows * depth && weight.len() == outputs * depth);
+    let mut y = vec![0.0; rows * outputs];
+    if y.is_empty() || depth == 0 {
+        y.chunks_exact_mut(outputs.max(1)).for_each(|y| bias.into_iter().for_each(|bias| y.copy_from_slice(bias)));
+        return y;
+    }
+    let width = if rows <= FEW { OUTPUTS } else { WIDENED };
+    let parts = (0..outputs).step_by(width).map(|first| first..outputs.min(first + width));
+    let part = |range: std::ops::Range<usize>| {
+        let bias = bias.map(|bias| &bias[range.clone()]);
+        if rows > FEW {
+            let mut wide = vec![0.0; range.len() * depth];
+            let from = &weight[range.start * depth..range.end * depth];
+            wide.par_chunks_mut(depth)
+                .zip(from.par_chunks(depth))
+                .for_each(|(wide, from)| from.convert_to_f32_slice(wide));
+            return linear(
+                Strided { values: x, strides: [depth, 1] },
+                Strided { values: &wide, strides: [1, depth] },
+                bias,
+                [rows, depth, range.len()],
+            );
+        }
+        let mut values = vec![0.0; rows * range.len()];
+        few_rows_half(x, weight, depth, range.clone(), &mut values);
+        if let Some(bias) = bias {
+            for values in values.chunks_exact_mut(bias.len()) {
+                values.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+            }
+        }
+        values
+    };
+    let parts: Vec<_> = parts.collect();
+    // Many rows are spread over the threads inside a part.
+    let found: Vec<Vec<f32>> = match rows > FEW {
+        true => parts.iter().cloned().map(part).collect(),
+        false => parts.par_iter().cloned().map(part).collect(),
+    };
+    for (range, values) in parts.into_iter().zip(found) {
+        for (y, values) in y.chunks_exact_mut(outputs).zip(values.chunks_exact(range.len())) {
+            y[range.clone()].copy_from_slice(values);
+        }
+    }
     y
 }
 
@@ -194,30 +255,6 @@ fn turn_lanes<V: Lanes>(tile: &Tile, biases: &[f32; ROWS], turned: &mut [[f32; R
                     turned[half * LANES + part * 4 + column][first..first + 4].copy_from_slice(four);
                 }
             }
-        }
-    }
-}
-
-dispatch!(
-    /// `y[i] = sum over k of x[k] * weight[k, first + i]`.
-    fn one_row(x: &[f32], weight: Strided, first: usize, y: &mut [f32]) = one_row_lanes
-);
-
-#[inline(always)]
-fn one_row_lanes<V: Lanes>(x: &[f32], weight: Strided, first: usize, y: &mut [f32]) {
-    let [step, stride] = weight.strides;
-    for (output, y) in y.iter_mut().enumerate() {
-        let from = &weight.values[(first + output) * stride..];
-        if step == 1 {
-            let ((whole, rest), (weights, _)) = (x.as_chunks::<LANES>(), from[..x.len()].as_chunks::<LANES>());
-            let mut sum = V::splat(0.0);
-            for (x, weight) in whole.iter().zip(weights) {
-                sum = V::load(x).mul_add(V::load(weight), sum);
-            }
-            let tail = rest.iter().zip(&from[whole.len() * LANES..]).map(|(x, weight)| x * weight);
-            *y = sum.sum() + tail.sum::<f32>();
-        } else {
-            *y = x.iter().zip(from.iter().step_by(step)).map(|(x, weight)| x * weight).sum();
         }
     }
 }

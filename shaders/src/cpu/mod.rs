@@ -3,6 +3,7 @@
 pub mod attention;
 pub mod conv3x3;
 pub mod euler_step;
+mod few_rows;
 pub mod fsq;
 pub mod gated_add;
 pub mod gelu;
@@ -23,3 +24,4 @@ pub mod sample_logits;
 mod scratch;
 mod simd;
 pub mod swiglu;
+pub mod triplane_sample;

@@ -3,6 +3,8 @@
 //! A kernel is written once over [`Lanes`] and its callees are `#[inline(always)]`; [`dispatch!`] compiles it for
 //! AVX-512, for AVX2 and for any processor, and picks one of the three when it is called.
 
+use half::f16;
+
 /// Lanes of a vector.
 pub(crate) const LANES: usize = 16;
 
@@ -10,6 +12,8 @@ pub(crate) const LANES: usize = 16;
 pub(crate) trait Lanes: Copy {
     fn splat(value: f32) -> Self;
     fn load(from: &[f32; LANES]) -> Self;
+    /// Numbers of half precision.
+    fn load_half(from: &[f16; LANES]) -> Self;
     fn store(self, to: &mut [f32; LANES]);
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
@@ -85,6 +89,11 @@ pub(crate) trait Lanes: Copy {
 
 impl Lanes for [f32; LANES] {
     #[inline(always)]
+    fn load_half(from: &[f16; LANES]) -> Self {
+        from.map(f16::to_f32)
+    }
+
+    #[inline(always)]
     fn splat(value: f32) -> Self {
         [value; LANES]
     }
@@ -144,6 +153,8 @@ impl Lanes for [f32; LANES] {
 pub(crate) mod x86 {
     use std::arch::x86_64::*;
 
+    use half::f16;
+
     use super::{LANES, Lanes};
 
     /// One AVX-512 register. Only [`dispatch!`](super::dispatch) names this type, after it has asked the processor.
@@ -156,6 +167,12 @@ pub(crate) mod x86 {
 
     // SAFETY of all blocks below: see the two types; loads and stores stay inside the arrays they are given.
     impl Lanes for Avx512 {
+        #[inline(always)]
+        fn load_half(from: &[f16; LANES]) -> Self {
+            // SAFETY: as said above; sixteen numbers of two bytes are a vector of 256 bits.
+            unsafe { Self(_mm512_cvtph_ps(_mm256_loadu_si256(from.as_ptr().cast()))) }
+        }
+
         #[inline(always)]
         fn splat(value: f32) -> Self {
             // SAFETY: as said above.
@@ -262,6 +279,13 @@ pub(crate) mod x86 {
 
     impl Lanes for Avx2 {
         #[inline(always)]
+        fn load_half(from: &[f16; LANES]) -> Self {
+            let from: *const __m128i = from.as_ptr().cast();
+            // SAFETY: as said above; sixteen numbers of two bytes are two vectors of eight.
+            unsafe { Self(_mm256_cvtph_ps(_mm_loadu_si128(from)), _mm256_cvtph_ps(_mm_loadu_si128(from.add(1)))) }
+        }
+
+        #[inline(always)]
         fn splat(value: f32) -> Self {
             // SAFETY: as said above.
             unsafe { Self(_mm256_set1_ps(value), _mm256_set1_ps(value)) }
@@ -349,7 +373,7 @@ macro_rules! dispatch {
                 fn avx512($($arg: $type),*) $(-> $out)? {
                     $kernel::<$crate::cpu::simd::x86::Avx512>($($arg),*)
                 }
-                #[target_feature(enable = "avx2,fma")]
+                #[target_feature(enable = "avx2,fma,f16c")]
                 fn avx2($($arg: $type),*) $(-> $out)? {
                     $kernel::<$crate::cpu::simd::x86::Avx2>($($arg),*)
                 }
@@ -357,8 +381,11 @@ macro_rules! dispatch {
                     // SAFETY: the processor has AVX-512F.
                     return unsafe { avx512($($arg),*) };
                 }
-                if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
-                    // SAFETY: the processor has AVX2 and FMA.
+                if std::is_x86_feature_detected!("avx2")
+                    && std::is_x86_feature_detected!("fma")
+                    && std::is_x86_feature_detected!("f16c")
+                {
+                    // SAFETY: the processor has AVX2, FMA and F16C.
                     return unsafe { avx2($($arg),*) };
                 }
             }

@@ -1,5 +1,7 @@
 //! Masks as rules about indices.
 
+use super::ScaleEnds;
+
 /// Which keys a query sees. No mask is ever stored: each is a rule about indices.
 ///
 /// Fewer queries than keys stand for the last positions, as in decoding with a cache.
@@ -32,6 +34,16 @@ pub enum AttentionMask {
         /// Positions of a block, at least 1.
         size: usize,
     },
+    /// Behind `first` positions of a condition stand scales, coarse to fine: a position sees the condition, its own scale and the
+    /// scales before it (VAR's block-causal mask, arXiv 2404.02905). The condition sees nothing of the scales.
+    Scales {
+        /// Positions before the first scale.
+        first: usize,
+        /// Whether these see only themselves and those before them, in place of one another.
+        is_causal: bool,
+        /// Where the scales end.
+        ends: ScaleEnds,
+    },
 }
 
 /// Where the anti-diagonal of position `at` of a `height x width` grid ends, positions in decoding order.
@@ -57,6 +69,11 @@ impl AttentionMask {
                 None => position + 1,
             },
             Self::Blocks { size } => position - position % size.max(1) + size.max(1),
+            Self::Scales { first, is_causal, ends } => match position.checked_sub(first) {
+                Some(at) => ends.end_of(at).map_or(keys, |end| first + end),
+                None if is_causal => position + 1,
+                None => first,
+            },
         };
         seen.min(keys)
     }
@@ -84,5 +101,17 @@ mod tests {
     fn blocks_see_themselves_and_what_came_before() {
         assert_eq!(seen(AttentionMask::Blocks { size: 3 }, 7), [3, 3, 3, 6, 6, 6, 7]);
         assert_eq!(seen(AttentionMask::Blocks { size: 1 }, 3), [1, 2, 3]);
+    }
+
+    #[test]
+    fn scales_see_themselves_what_is_coarser_and_the_condition() {
+        let ends = ScaleEnds::new([1, 2, 4]).unwrap();
+        let scales = |first, is_causal| AttentionMask::Scales { first, is_causal, ends };
+        assert_eq!(seen(scales(3, false), 10), [3, 3, 3, 4, 6, 6, 10, 10, 10, 10]);
+        assert_eq!(seen(scales(2, true), 9), [1, 2, 3, 5, 5, 9, 9, 9, 9]);
+        // The second scale alone, behind what a cache holds.
+        assert_eq!(scales(3, false).visible(0, 2, 6), 6);
+        // Behind the last scale there is no rule any more.
+        assert_eq!(seen(scales(0, false), 8), [1, 3, 3, 7, 7, 7, 7, 8]);
     }
 }

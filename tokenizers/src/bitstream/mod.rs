@@ -31,7 +31,7 @@ mod writer;
 
 pub use error::TokenFileError;
 pub use reader::read_tsr;
-pub use writer::write_tsr;
+pub use writer::{payload, write_tsr};
 
 /// Indices into `[items, positions]` in the order of the stream: the first position of every item, then the second.
 fn stream_order(items: usize, positions: usize) -> impl Iterator<Item = usize> {

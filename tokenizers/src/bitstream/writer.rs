@@ -4,7 +4,7 @@ use super::bits::BitWriter;
 use super::header::Header;
 use super::{TokenFileError, stream_order};
 use crate::token_file::{TokenFile, check_shape, ids_limit};
-use crate::tokens::id_bits;
+use crate::tokens::{Tokens, id_bits};
 
 /// Tokens as the bytes of a `.tsr` file; equal tokens give equal bytes.
 ///
@@ -19,7 +19,7 @@ pub fn write_tsr(file: &TokenFile) -> Result<Vec<u8>, TokenFileError> {
     let mut out = Vec::new();
     let mut checksum = Header::write(file, &mut out)?;
     let header = out.len();
-    pack(file, &mut out);
+    pack(tokens, &mut out);
     checksum.update(out.get(header..).unwrap_or_default());
     out.extend(checksum.finalize().to_le_bytes());
     let limit = ids_limit(out.len());
@@ -29,8 +29,15 @@ pub fn write_tsr(file: &TokenFile) -> Result<Vec<u8>, TokenFileError> {
     Ok(out)
 }
 
-fn pack(file: &TokenFile, out: &mut Vec<u8>) {
-    let tokens = &file.tokens;
+/// The ids of tokens as a `.tsr` file packs them, without its header and checksums: `ceil(kept tokens * bits of a token / 8)` bytes.
+/// This is what a budget in bytes counts.
+pub fn payload(tokens: &Tokens) -> Vec<u8> {
+    let mut out = Vec::new();
+    pack(tokens, &mut out);
+    out
+}
+
+fn pack(tokens: &Tokens, out: &mut Vec<u8>) {
     let widths: Vec<u32> = tokens.vocab().iter().map(|&vocab| id_bits(vocab)).collect();
     let mut bits = BitWriter::new(out);
     for at in stream_order(tokens.batch(), tokens.positions()) {

@@ -279,7 +279,7 @@ impl FlexDecoder {
 }
 
 /// `x [batch, registers, dim]` where a share is 0, `token [dim]` where it is 1.
-fn blend(x: Tensor<3>, token: Tensor<1>, shares: Vec<f32>, [batch, registers]: [usize; 2]) -> Tensor<3> {
+pub(crate) fn blend(x: Tensor<3>, token: Tensor<1>, shares: Vec<f32>, [batch, registers]: [usize; 2]) -> Tensor<3> {
     if shares.iter().all(|share| *share == 0.0) {
         return x;
     }
@@ -291,7 +291,7 @@ fn blend(x: Tensor<3>, token: Tensor<1>, shares: Vec<f32>, [batch, registers]: [
 
 /// Cosines and sines of the times, `[batch, frequencies]`: `w_j = 1000 / max_timestep * 256^(-j / half)`, a zero column
 /// behind them where the number is odd.
-fn sinusoids(times: &[f32], frequencies: usize, max_timestep: f64, device: &Device) -> Tensor<2> {
+pub(crate) fn sinusoids(times: &[f32], frequencies: usize, max_timestep: f64, device: &Device) -> Tensor<2> {
     let half = frequencies / 2;
     let scale = (1000.0 / max_timestep) as f32;
     let frequency = |j: usize| (-(256_f32.ln()) * j as f32 / half as f32).exp();

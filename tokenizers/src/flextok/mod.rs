@@ -64,6 +64,7 @@ pub use config::{
     VaeConfig,
 };
 pub use decoder::{Condition, FlexDecoder, Modulation, Registers};
+pub(crate) use decoder::{blend, sinusoids};
 pub use encoder::FlexEncoder;
 pub use flow::{FlowSampling, FlowStep, Guidance, flow_noise, sample_flow};
 pub use model::FlexTokNetwork;

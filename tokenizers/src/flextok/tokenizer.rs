@@ -12,8 +12,8 @@ use super::{FlexTokConfig, FlexTokNetwork, PRESETS};
 use crate::tensors::{read_ids, upload_ids, upload_mask};
 use crate::tokenizer::check_maker;
 use crate::{
-    DecodeOptions, Fingerprint, Input, Latents, Output, ResizeFilter, TokenLayout, Tokenizer, TokenizerError,
-    TokenizerInfo, Tokens,
+    DecodeOptions, Fingerprint, Input, InputKind, Latents, Output, ResizeFilter, TokenLayout, Tokenizer,
+    TokenizerError, TokenizerInfo, Tokens,
 };
 
 /// A FlexTok ready for use.
@@ -56,6 +56,7 @@ impl FlexTok {
         let info = TokenizerInfo {
             architecture: "flextok",
             preset: PRESETS.iter().find(is_release).copied(),
+            input: InputKind::Images,
             image_size: Some(config.image_size()),
             patch,
             resize: ResizeFilter::Bilinear,
@@ -234,7 +235,7 @@ impl Tokenizer for FlexTok {
     /// Where the configuration asks for draws from the posterior, they are those of seed 0, so that a picture always has the
     /// same tokens; [`FlexTok::encode_with`] draws others.
     fn encode(&self, input: &Input) -> Result<Tokens, TokenizerError> {
-        let Input::Images(images) = input;
+        let images = input.images()?;
         let sampled = self.config.vae.sample_posterior;
         let choice = if sampled { PosteriorChoice::Seed(0) } else { PosteriorChoice::Mean };
         self.encode_with(images.clone(), &choice)

@@ -5,7 +5,7 @@ use tessera_layers::checkpoint::{ContentHash, Weights, canonical_json};
 use tessera_layers::{ParamSource, ParamSpec, Params, load_strict};
 
 use super::{LlamaGenVq, LlamaGenVqConfig, LlamaGenVqNetwork, PRESETS};
-use crate::{Fingerprint, LoadError, ResizeFilter, TokenLayout, TokenizerInfo};
+use crate::{Fingerprint, InputKind, LoadError, ResizeFilter, TokenLayout, TokenizerInfo};
 
 /// Statistics of the codes' use that released files carry.
 pub(crate) const STATISTICS: &str = "quantize.codebook_used";
@@ -60,6 +60,7 @@ fn info(config: &LlamaGenVqConfig, specs: &[ParamSpec], hash: &ContentHash) -> T
     TokenizerInfo {
         architecture: "llamagen-vq",
         preset: PRESETS.into_iter().find(|name| LlamaGenVqConfig::preset(name).as_ref() == Some(config)),
+        input: InputKind::Images,
         image_size: config.image_size.map(|side| [side, side]),
         patch,
         resize: ResizeFilter::Bicubic,

@@ -5,7 +5,7 @@ use tessera_layers::checkpoint::{ContentHash, Weights, canonical_json};
 use tessera_layers::{ParamSource, ParamSpec, Params, load_strict};
 
 use super::{MaskGitVqgan, MaskGitVqganConfig, PRESET, VqganNetwork};
-use crate::{Fingerprint, LoadError, ResizeFilter, TokenLayout, TokenizerInfo};
+use crate::{Fingerprint, InputKind, LoadError, ResizeFilter, TokenLayout, TokenizerInfo};
 
 /// The tensors of a checkpoint, by released name and shape; allocates no weights.
 ///
@@ -42,6 +42,7 @@ fn info(config: &MaskGitVqganConfig, specs: &[ParamSpec], hash: &ContentHash) ->
     TokenizerInfo {
         architecture: "maskgit-vqgan",
         preset: (*config == MaskGitVqganConfig::default()).then_some(PRESET),
+        input: InputKind::Images,
         image_size: None,
         patch: config.vqgan.downsampling(),
         resize: ResizeFilter::Bicubic,

@@ -8,8 +8,8 @@ use super::{Family, OneDPieceConfig, OneDPieceNetwork, PRESETS};
 use crate::tensors::{read_ids, upload_ids};
 use crate::tokenizer::check_maker;
 use crate::{
-    DecodeOptions, Fingerprint, Input, Latents, Output, ResizeFilter, TokenLayout, Tokenizer, TokenizerError,
-    TokenizerInfo, Tokens,
+    DecodeOptions, Fingerprint, Input, InputKind, Latents, Output, ResizeFilter, TokenLayout, Tokenizer,
+    TokenizerError, TokenizerInfo, Tokens,
 };
 
 /// A One-D-Piece or TiTok tokenizer ready for use.
@@ -33,6 +33,7 @@ impl OneDPiece {
         let info = TokenizerInfo {
             architecture: if prefix_decodes { "one-d-piece" } else { "titok" },
             preset: PRESETS.into_iter().find(|name| config.is_preset(name)),
+            input: InputKind::Images,
             image_size: Some([config.crop_size, config.crop_size]),
             patch: config.vit_enc_patch_size,
             resize: ResizeFilter::Bicubic,
@@ -113,7 +114,7 @@ impl Tokenizer for OneDPiece {
     }
 
     fn encode(&self, input: &Input) -> Result<Tokens, TokenizerError> {
-        let Input::Images(images) = input;
+        let images = input.images()?;
         let [batch, channels, height, width] = images.dims();
         let crop = self.config.crop_size;
         if [channels, height, width] != [3, crop, crop] {

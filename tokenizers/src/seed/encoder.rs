@@ -1,0 +1,88 @@
+//! Pictures to causal embeddings.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use tessera_layers::{Init, LayerNorm, ParamResult, Params, Trace};
+
+use super::config::EncoderConfig;
+use super::eva_vit::EvaVit;
+use super::qformer::Qformer;
+
+/// ViT, its normalisation, and learned queries through the causal Q-Former, under `visual_encoder`, `ln_vision`, `query_tokens`
+/// and `Qformer`. Frozen in the second training stage.
+#[derive(Module, Debug)]
+pub struct SeedEncoder {
+    visual_encoder: EvaVit,
+    ln_vision: LayerNorm,
+    query_tokens: Param<Tensor<3>>,
+    qformer: Qformer,
+    causal: bool,
+}
+
+impl SeedEncoder {
+    /// Takes every tensor, those of the Q-Former's text half only `with_text`; `positions` as of [`EvaVit::new`].
+    pub fn new(params: &Params, config: &EncoderConfig, positions: usize, with_text: bool) -> ParamResult<Self> {
+        let shape = [1, config.num_query_token, config.qformer.hidden_size];
+        Ok(Self {
+            visual_encoder: EvaVit::new(&params.at("visual_encoder"), &config.vit, positions)?,
+            ln_vision: LayerNorm::new(&params.at("ln_vision"), config.vit.embed_dim, config.ln_vision_eps)?,
+            query_tokens: params.tensor("query_tokens", shape, Init::Normal(0.02))?,
+            qformer: Qformer::new(&params.at("Qformer"), &config.qformer, with_text)?,
+            causal: config.causal,
+        })
+    }
+
+    pub(super) fn fit_positions(&mut self) {
+        self.visual_encoder.fit_positions();
+    }
+
+    /// Normalised pictures `[batch, channels, side, side]` to the ViT's output `[batch, 1 + patches, vit width]`.
+    ///
+    /// Reports what [`EvaVit::forward`] does to `trace`.
+    pub fn vision(&self, images: Tensor<4>, trace: &mut Trace) -> Tensor<3> {
+        self.visual_encoder.forward(images, trace)
+    }
+
+    /// The normalisation behind the ViT. Reports `ln_vision` to `trace`.
+    pub fn normalised(&self, vision: Tensor<3>, trace: &mut Trace) -> Tensor<3> {
+        let normalised = self.ln_vision.forward(vision);
+        trace.see("ln_vision", || normalised.clone());
+        normalised
+    }
+
+    /// Queries `[1, queries, width]` that look at normalised vision `[batch, positions, vit width]`: `[batch, queries, width]`.
+    ///
+    /// With `causal`, the first `m` queries alone give the first `m` rows of what all give. Reports `qformer.embeddings`,
+    /// `qformer.layer{i}` and `causal_embeddings` to `trace`.
+    pub fn look(&self, queries: Tensor<3>, vision: Tensor<3>, causal: bool, trace: &mut Trace) -> Tensor<3> {
+        let ([batch, ..], [_, count, width]) = (vision.dims(), queries.dims());
+        let queries = queries.expand([batch, count, width]);
+        let embeddings = self.qformer.queries(queries, vision, causal, &mut trace.at("qformer"));
+        trace.see("causal_embeddings", || embeddings.clone());
+        embeddings
+    }
+
+    /// Normalised pictures `[batch, channels, side, side]` to causal embeddings `[batch, queries, width]`.
+    ///
+    /// Reports everything to `trace`.
+    pub fn forward(&self, images: Tensor<4>, trace: &mut Trace) -> Tensor<3> {
+        let vision = self.vision(images, trace);
+        let vision = self.normalised(vision, trace);
+        self.look(self.query_tokens.val(), vision, self.causal, trace)
+    }
+
+    /// The learned queries `[1, queries, width]`.
+    pub fn query_tokens(&self) -> Tensor<3> {
+        self.query_tokens.val()
+    }
+
+    /// The Q-Former.
+    pub fn qformer(&self) -> &Qformer {
+        &self.qformer
+    }
+
+    /// Whether [`SeedEncoder::forward`] is causal.
+    pub fn is_causal(&self) -> bool {
+        self.causal
+    }
+}

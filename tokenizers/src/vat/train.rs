@@ -1,0 +1,102 @@
+//! Losses of both stages of training.
+//!
+//! Source: arXiv 2412.02202 (two stages, Gaussian latents, occupancy); the weights are tessera's choice, near those of related
+//! networks.
+
+use burn::tensor::{Int, Tensor, activation};
+use tessera_layers::Trace;
+
+use super::{LossConfig, VatNetwork};
+
+/// Query points with their labels: 1 inside, 0 outside.
+#[derive(Debug, Clone)]
+pub struct Supervision {
+    /// `[batch, n, 3]`, the first `volume` of them spread over the box and the others near the surface.
+    pub points: Tensor<3>,
+    /// `[batch, n]`
+    pub labels: Tensor<2>,
+    /// Points that are spread over the box.
+    pub volume: usize,
+}
+
+/// Which stage is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VatStage {
+    /// Encoder and decoder, with latents as they are.
+    Continuous,
+    /// With the quantizer between them.
+    Quantized,
+}
+
+/// What a batch comes to.
+#[derive(Debug, Clone)]
+pub struct VatLosses {
+    /// What is minimised.
+    pub total: Tensor<1>,
+    /// Cross-entropy of the volume points, `[1]`; 0 where there are none.
+    pub bce_volume: Tensor<1>,
+    /// Cross-entropy of the points near the surface, before its weight.
+    pub bce_near: Tensor<1>,
+    /// Divergence from the normal distribution, before its weight.
+    pub kl: Tensor<1>,
+    /// Loss of the quantizer, before its weight; `None` in the first stage.
+    pub vq: Option<Tensor<1>>,
+    /// Ids `[batch, tokens]`, coarse to fine; `None` in the first stage.
+    pub indices: Option<Tensor<2, Int>>,
+    /// What scales looked up (in the first stage: the latents), `[batch, vectors, width]`, without a gradient: where unused codes
+    /// may be moved.
+    pub candidates: Tensor<3>,
+    /// Latents `[batch, latents, width]` of the noise.
+    pub z: Tensor<3>,
+    /// Their sum of codes, `[batch, latents, width]`; the latents in the first stage.
+    pub z_hat: Tensor<3>,
+    /// Logits `[batch, n]` of the query points.
+    pub logits: Tensor<2>,
+}
+
+/// Losses of surface points `[batch, n, 3]` with standard normal `noise [batch, latents, width]`.
+pub fn losses(
+    network: &VatNetwork,
+    points: Tensor<3>,
+    normals: Option<Tensor<3>>,
+    noise: Tensor<3>,
+    queries: &Supervision,
+    stage: VatStage,
+    weights: &LossConfig,
+) -> VatLosses {
+    let moments = network.moments(points, normals, &mut Trace::none());
+    let z = moments.sample(noise);
+    let (input, z_hat, vq, indices, candidates) = match stage {
+        VatStage::Continuous => (z.clone(), z.clone(), None, None, z.clone().detach()),
+        VatStage::Quantized => {
+            let codes = network.quantizer().quantize(z.clone());
+            let loss = codes.loss(z.clone(), network.quantizer().config().beta);
+            let sum = codes.sums.last().cloned().unwrap_or_else(|| z.clone());
+            (codes.straight_through(z.clone()), sum, Some(loss), Some(codes.all_ids()), codes.candidates())
+        }
+    };
+    let planes = network.planes(input, &mut Trace::none());
+    let logits = network.logits(planes, queries.points.clone(), &mut Trace::none());
+    let [_, all] = logits.dims();
+    let volume = queries.volume.min(all);
+    let part = |start: usize, count: usize| match count {
+        0 => Tensor::zeros([1], &logits.device()),
+        _ => {
+            binary_cross_entropy(logits.clone().narrow(1, start, count), queries.labels.clone().narrow(1, start, count))
+        }
+    };
+    let (bce_volume, bce_near, kl) = (part(0, volume), part(volume, all - volume), moments.kl());
+    let mut total = bce_volume.clone()
+        + bce_near.clone().mul_scalar(weights.near_weight)
+        + kl.clone().mul_scalar(weights.kl_weight);
+    if let Some(vq) = &vq {
+        total = total + vq.clone().mul_scalar(weights.vq_weight);
+    }
+    VatLosses { total, bce_volume, bce_near, kl, vq, indices, candidates, z, z_hat, logits }
+}
+
+/// Mean cross-entropy of logits and labels in 0..=1, in nats, `[1]`.
+pub fn binary_cross_entropy(logits: Tensor<2>, labels: Tensor<2>) -> Tensor<1> {
+    let tail = logits.clone().abs().neg().exp().log1p();
+    (activation::relu(logits.clone()) - logits * labels + tail).mean()
+}
