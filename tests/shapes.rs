@@ -144,3 +144,23 @@ fn eval_of_meshes_refuses_what_is_no_pair() {
     let sentence = refused(&mut eval(&others, &truth, &[]));
     assert!(sentence.contains("no triangles") || sentence.contains("none"), "{sentence}");
 }
+
+#[test]
+fn inspect_tells_and_draws_a_mesh() {
+    let (folder, shapes, _) = folders();
+    let picture = folder.path().join("views.png");
+    let mut command = tessera();
+    let text = printed(command.args(["inspect", "--json"]).arg(shapes.join("block.ply")).arg("-o").arg(&picture));
+    let facts: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (facts["manifold"].as_bool(), facts["Euler_number"].as_i64(), facts["parts"].as_i64()),
+        (Some(true), Some(2), Some(1))
+    );
+    assert!((facts["volume"].as_f64().unwrap() - 0.24).abs() < 0.01);
+    assert!((facts["highest_corner"][1].as_f64().unwrap() - 0.3).abs() < 0.02);
+    let drawn = tessera::datasets::load_picture(&picture, &Default::default()).unwrap();
+    assert_eq!((drawn.width(), drawn.height()), (768, 512));
+    std::fs::write(folder.path().join("cut.glb"), b"glTF").unwrap();
+    let mut command = tessera();
+    assert!(refused(command.arg("inspect").arg(folder.path().join("cut.glb"))).contains("cut.glb"));
+}

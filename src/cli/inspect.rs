@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use serde_json::{Value, json};
+use tessera::datasets::shape::is_mesh_name;
 use tessera::datasets::write_atomically;
 use tessera::generators::GeneratorConfig;
 use tessera::layers::checkpoint::{
@@ -18,13 +19,14 @@ use tessera::tokenizers::{InputKind, ModelConfig, TokenizerInfo, config_of, load
 use super::common::Common;
 use super::output::{Done, bytes, table};
 
-/// Says what a model, a weight file or a token file holds, without loading the model; with --write-random writes a
+/// Says what a model, a weight file, a token file or a mesh holds, without loading the model; with --write-random writes a
 /// model of a released size with random weights, for trying and timing.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  tessera inspect photo.tsr\n  tessera inspect pytorch_model.bin --tensors\n  \
+                        tessera inspect chair.glb -o views.png\n  \
                         tessera inspect --write-random one-d-piece-s-256 -o random-s/")]
 pub struct Arguments {
-    /// Folder, weight file, hub id or token file; the model of --model where absent.
+    /// Folder, weight file, hub id, token file or mesh; the model of --model where absent.
     #[arg(value_name = "FILE")]
     file: Option<String>,
     /// List every tensor.
@@ -33,7 +35,7 @@ pub struct Arguments {
     /// Write a model of this released configuration with random weights.
     #[arg(long, value_name = "PRESET", conflicts_with = "file", requires = "out")]
     write_random: Option<String>,
-    /// Folder for --write-random.
+    /// Folder for --write-random, or picture (PNG) of a mesh from all around.
     #[arg(long, short)]
     out: Option<PathBuf>,
 }
@@ -49,15 +51,18 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
             facts.push(("codes of a position", json!(tokenizer.depth_names())));
             Ok(done(facts))
         }
+        Some(file) if is_mesh_name(Path::new(file)) => {
+            super::inspect_mesh::run(Path::new(file), arguments.out.as_deref())
+        }
         Some(file) if holds_tokens(file) => tokens(Path::new(file)),
         Some(spec) => weights(spec, arguments.tensors),
     }
 }
 
 /// Facts in order: label and value.
-type Facts = Vec<(&'static str, Value)>;
+pub(super) type Facts = Vec<(&'static str, Value)>;
 
-fn done(facts: Facts) -> Done {
+pub(super) fn done(facts: Facts) -> Done {
     let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let rows: Vec<Vec<String>> = facts.iter().map(|(label, value)| vec![(*label).to_owned(), plain(value)]).collect();
     let quiet = facts.iter().map(|(_, value)| plain(value)).collect::<Vec<_>>().join("\n");

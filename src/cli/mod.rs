@@ -12,6 +12,7 @@ mod flow;
 mod generate;
 mod inputs;
 mod inspect;
+mod inspect_mesh;
 mod judges;
 mod output;
 mod reconstruct;
