@@ -10,7 +10,7 @@
 //! | FlexTok | [`flextok`] | ordered; any prefix decodes, by sampling a flow |
 //! | MaskGIT-VQGAN | [`maskgit_vqgan`] | grid, pictures of any multiple of its patch |
 //! | LlamaGen VQ | [`llamagen_vq`] | grid, pictures of any multiple of its patch |
-//! | VAT | [`vat`] | scales of surface points; any whole scales decode, to an occupancy field |
+//! | VAT | [`vat`] | scales of surface points; any prefix decodes, to an occupancy field |
 //! | MAR's KL-16 | [`mar_kl`] | none: continuous latents, for xAR |
 //! | KL autoencoder | [`autoencoder_kl`] | none: continuous latents, which other tokenizers are built on |
 //! | patches' DCT | [`patch_dct`] | none: continuous latents of a fixed transform |
