@@ -10,7 +10,7 @@
 //! | FlexTok | [`flextok`] | ordered; any prefix decodes, by sampling a flow |
 //! | MaskGIT-VQGAN | [`maskgit_vqgan`] | grid, pictures of any multiple of its patch |
 //! | LlamaGen VQ | [`llamagen_vq`] | grid, pictures of any multiple of its patch |
-//! | VAT | [`vat`] | scales of surface points; any whole scales decode, to an occupancy field |
+//! | VAT | [`vat`] | scales of surface points; any prefix decodes, to an occupancy field |
 //! | SEED, SEED-2 | [`seed`] | ordered and causal; decodes to features, not to pictures |
 //! | SEED with pixels | [`seed_pixels`] | SEED's; any prefix decodes, to small pictures |
 //! | TokenFlow | [`tokenflow`] | scales; the first so many decode |

@@ -118,7 +118,7 @@ fn what_is_watched_is_what_is_computed_unwatched() {
 }
 
 #[test]
-fn whole_scales_decode_and_items_may_keep_different_numbers_of_them() {
+fn any_prefix_decodes_to_its_whole_scales_and_items_may_keep_different_ones() {
     let model = small();
     let tokens = model.encode(&input(&[0.4, 0.7, 0.9])).unwrap();
     assert_eq!(tokens.layout(), &TokenLayout::Scales { counts: vec![1, 3, 4, 9] });
@@ -135,7 +135,14 @@ fn whole_scales_decode_and_items_may_keep_different_numbers_of_them() {
         let (mixed, alone) = (mixed.evaluate(item, &PROBES).unwrap(), alone.evaluate(0, &PROBES).unwrap());
         assert_close(&mixed, &alone, 1e-5, "an item among others");
     }
-    for keep in [0, 2, 5, 16, 18] {
+    // Tokens of an unfinished scale say nothing yet.
+    for (keep, end) in [(2, 1), (3, 1), (5, 4), (16, 8)] {
+        let [asked, whole] = [keep, end].map(|keep| field(&model, &tokens, &DecodeOptions::prefix(keep)));
+        assert_eq!(asked.evaluate(2, &PROBES).unwrap(), whole.evaluate(2, &PROBES).unwrap(), "{keep}");
+        let cut = field(&model, &tokens.clone().prefix(keep).unwrap(), &DecodeOptions::default());
+        assert_eq!(cut.evaluate(2, &PROBES).unwrap(), whole.evaluate(2, &PROBES).unwrap(), "{keep}");
+    }
+    for keep in [0, 18] {
         let refused = model.decode(&tokens, &DecodeOptions::prefix(keep)).unwrap_err();
         assert!(refused.to_string().contains("[1, 4, 8, 17]"), "{refused}");
     }
@@ -183,6 +190,12 @@ fn a_coarse_shape_survives_its_file() {
     assert_eq!(again, tokens);
     let decoded = |tokens: &Tokens| field(&model, tokens, &DecodeOptions::default()).evaluate(1, &PROBES).unwrap();
     assert_eq!(decoded(&again), decoded(&tokens));
+    // And a file that was cut off decodes to the scales that arrived.
+    let (cut, _) = bytes.split_at(bytes.len() - 5);
+    let cut = read_tsr(cut, true).unwrap();
+    assert!(cut.cut.is_some_and(|cut| cut.present < 8));
+    let coarse = tokens.prefix(1).unwrap();
+    assert_eq!(decoded(&cut.tokens), decoded(&coarse));
 }
 
 #[test]

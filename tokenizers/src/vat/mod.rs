@@ -12,7 +12,7 @@
 //! a point ─bilinear on each plane─▶ 3 C features ─MLP─▶ logit; inside is a logit from 0 on
 //! ```
 //!
-//! The sum after any scale decodes, to a coarser shape. [`VatConfig::preset`] has the sizes; `vat-512b` holds a shape in 511 bytes.
+//! The sum after any scale decodes, to a coarser shape; so does a file that was cut off. [`VatConfig::preset`] has the sizes; `vat-512b` holds a shape in 511 bytes.
 //!
 //! Source: Zhang, Xiong and Xu 2024, "3D representation in 512-Byte: Variational tokenizer is the key for autoregressive 3D
 //! generation" (arXiv 2412.02202). No code and no weights were ever released. The structure is the paper's; sizes that it does not

@@ -104,22 +104,27 @@ impl Vat {
         Ok((points, normals))
     }
 
-    /// How many scales of each item are decoded.
+    /// How many scales of each item are there as a whole.
     fn kept_scales(&self, tokens: &Tokens, options: &DecodeOptions) -> Result<Vec<usize>, TokenizerError> {
         let ends: Vec<usize> = self.network.quantizer().ranges().into_iter().map(|range| range.end).collect();
+        let (first, all) = (ends.first().copied().unwrap_or(1), tokens.positions());
         let input = |found: String| TokenizerError::Input {
             what: "tokens",
-            expected: format!("the tokens of one or more whole scales, the coarsest first: a number of {ends:?}"),
+            expected: format!(
+                "the first {first} to {all} tokens, the coarsest scale as a whole (scales end at {ends:?})"
+            ),
             found,
         };
         let lengths = tokens.prefix_lengths().ok_or_else(|| input("an arbitrary subset".to_owned()))?;
-        let wanted = options.keep.unwrap_or(tokens.positions());
-        let scales = |length: usize| {
-            let place = ends.iter().position(|&end| end == length);
-            place.map(|place| place + 1).ok_or_else(|| input(format!("{length} tokens")))
+        let wanted = options.keep.unwrap_or(all);
+        if wanted > all {
+            return Err(input(format!("{wanted} tokens")));
+        }
+        let scales = |length: usize| match ends.iter().filter(|&&end| end <= length.min(wanted)).count() {
+            0 => Err(input(format!("{} tokens", length.min(wanted)))),
+            scales => Ok(scales),
         };
-        let most = scales(wanted)?;
-        lengths.into_iter().map(|length| Ok(scales(length)?.min(most))).collect()
+        lengths.into_iter().map(scales).collect()
     }
 
     /// The sums of the kept scales' codes, `[items, latents, width]`.
@@ -153,7 +158,8 @@ impl Tokenizer for Vat {
         Ok(Tokens::new(ids, batch, layout, vocab, self.info.fingerprint)?)
     }
 
-    /// The field of each item; items may keep different numbers of scales.
+    /// The field of each item. Any prefix decodes that holds the coarsest scale: tokens of a scale that is not there as a whole say
+    /// nothing yet. Items may keep different numbers of tokens.
     fn decode(&self, tokens: &Tokens, options: &DecodeOptions) -> Result<Output, TokenizerError> {
         check_maker(tokens, &self.info, &self.info.layout)?;
         let kept = self.kept_scales(tokens, options)?;
