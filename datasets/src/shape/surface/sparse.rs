@@ -26,9 +26,9 @@ pub struct Sparse {
 }
 
 impl Sparse {
-    /// The coarsest cells of which a lattice has 32 along a side (1/16 of the cube `[-1, 1]^3`), one ring, unknown steepness.
+    /// The coarsest cells of which a lattice has 64 along a side (1/32 in the cube `[-1, 1]^3`), one ring, unknown steepness.
     pub fn fitting(lattice: Lattice) -> Self {
-        let most = ((lattice.side() - 1) / 32).max(1);
+        let most = ((lattice.side() - 1) / 64).max(1);
         Self { step: (most / 2 + 1).next_power_of_two(), margin: 1, steepness: None }
     }
 }
