@@ -1,7 +1,7 @@
 //! xAR: pictures as entities of continuous latents, each solved as a flow after those before it.
 //!
 //! ```text
-//! cargo run --release --example generate_xar [models/xar-tiny-64]
+//! cargo run --release --example generate_xar [MODEL]
 //! ```
 //!
 //! Without a model a small one with random weights shows the five sorts of entities and what each costs.

@@ -267,10 +267,20 @@ fn both_stages_of_two_stage_models_train_what_they_should() {
 #[test]
 fn the_settings_in_the_repository_are_understood_and_the_example_runs() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for file in ["train.toml", "finetune.toml"] {
-        let path = root.join("models/one-d-piece-tiny-64").join(file);
+    for file in [
+        "models/one-d-piece-tiny-64/train.toml",
+        "models/one-d-piece-tiny-64/finetune.toml",
+        "models/next-token-tiny-64/train.toml",
+        "examples/xar/train.toml",
+    ] {
+        let path = root.join(file);
         assert!(printed(tessera().arg("train").arg(path).arg("--print-config")).contains("[validation.source]"));
     }
+    let codec = root.join("examples/xar/codec.json");
+    assert!(matches!(
+        tessera::tokenizers::Pretrained::open(&codec.to_string_lossy(), &burn::tensor::Device::flex()),
+        Ok(tessera::tokenizers::Pretrained::Latents(codec)) if codec.info().channels == 56
+    ));
     let out = tempfile::tempdir().unwrap();
     let mut command = tessera();
     command.arg("train").arg(root.join("examples/train.toml")).args(["--steps", "2", "--out"]).arg(out.path());
