@@ -2,10 +2,10 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use tessera_layers::{Init, LayerNorm, Linear, ParamResult, Params, Trace, VitBlock};
+use tessera_layers::{LayerNorm, Linear, ParamResult, Params, Trace, VitBlock};
 
 use super::VatConfig;
-use super::encoder::{EPSILON, blocks, linear, repeated};
+use super::encoder::{EPSILON, TOKENS, blocks, linear, repeated};
 
 /// Latents and learned plane tokens go through one transformer, and only the plane tokens come out.
 ///
@@ -24,11 +24,10 @@ impl VatDecoder {
     /// Takes `latent_proj`, `latent_pos`, `plane_tokens`, `blocks`, `norm`.
     pub(super) fn new(params: &Params, config: &VatConfig) -> ParamResult<Self> {
         let (width, side) = (config.decoder.dim, config.decoder.plane_tokens);
-        let table = Init::Normal(0.02);
         Ok(Self {
             latent_proj: linear(&params.at("latent_proj"), config.latent_dim, width)?,
-            latent_pos: params.tensor("latent_pos", [config.num_latents, width], table)?,
-            plane_tokens: params.tensor("plane_tokens", [3 * side * side, width], table)?,
+            latent_pos: params.tensor("latent_pos", [config.num_latents, width], TOKENS)?,
+            plane_tokens: params.tensor("plane_tokens", [3 * side * side, width], TOKENS)?,
             blocks: blocks(&params.at("blocks"), &config.decoder.tower())?,
             norm: LayerNorm::new(&params.at("norm"), width, EPSILON)?,
             side,

@@ -7,6 +7,12 @@ use tessera_layers::{Init, LayerNorm, Linear, ParamResult, Params, Trace, VitBlo
 
 use super::{TowerConfig, VatConfig};
 
+/// How learned tokens start: about as far apart as what stands beside them.
+///
+/// Versions tried, on a toy of 32 latents, 400 steps without and 400 with the quantizer: a deviation of 0.02, as is customary, leaves
+/// tokens so alike that latents collapse (IoU 0.45, 13 codes of 256 in use); 0.1 gives 0.58 and 85; 0.5 gives 0.80 and 127.
+pub(super) const TOKENS: Init = Init::Normal(0.5);
+
 /// Epsilon of every layer normalisation.
 pub(super) const EPSILON: f64 = 1e-6;
 
@@ -70,7 +76,7 @@ impl VatEncoder {
     pub(super) fn new(params: &Params, config: &VatConfig) -> ParamResult<Self> {
         let width = config.encoder.dim;
         Ok(Self {
-            latents: params.tensor("latents", [config.num_latents, width], Init::Normal(0.02))?,
+            latents: params.tensor("latents", [config.num_latents, width], TOKENS)?,
             point_proj: linear(&params.at("point_proj"), config.input.features(), width)?,
             blocks: blocks(&params.at("blocks"), &config.encoder)?,
             norm: LayerNorm::new(&params.at("norm"), width, EPSILON)?,
