@@ -51,8 +51,11 @@ fn pictures_of_any_shape_become_latents_and_pictures_again() {
         assert_eq!(image.dims(), [2, 3, 4 * latents[0], 4 * latents[1]]);
         let expected = [
             "encoder.conv_in",
+            "encoder.level0.last_res",
             "encoder.down_block0",
+            "encoder.level1.last_res",
             "encoder.down_block1",
+            "encoder.level2.last_res",
             "encoder.down_block2",
             "encoder.mid_attn",
             "encoder.mid_block",
@@ -60,8 +63,11 @@ fn pictures_of_any_shape_become_latents_and_pictures_again() {
             "decoder.conv_in",
             "decoder.mid_attn",
             "decoder.mid_block",
+            "decoder.level0.last_res",
             "decoder.up_block0",
+            "decoder.level1.last_res",
             "decoder.up_block1",
+            "decoder.level2.last_res",
             "decoder.up_block2",
         ];
         assert_eq!(seen, expected);
