@@ -168,12 +168,12 @@ fn shapes_are_generated() {
     let parts = folder.path().join("parts");
     let generate = |out: &str, words: &[&str]| {
         let mut command = tessera();
-        command.args(["generate", "--json", "--count", "5", "--resolution", "17", "--seed", "1"]);
+        command.args(["generate", "--count", "5", "--resolution", "17", "--seed", "1"]);
         command.args(words).arg("--model").arg(&generator).arg("--tokenizer").arg(&tokenizer);
         command.arg("-o").arg(folder.path().join(out));
         command
     };
-    let told = json_of(&printed(generate("grid.png", &["--class", "2"]).arg("--parts").arg(&parts)));
+    let told = json_of(&printed(generate("grid.png", &["--json", "--class", "2"]).arg("--parts").arg(&parts)));
     let grid = load_picture(folder.path().join("grid.png"), &Default::default()).unwrap();
     assert!(grid.width() >= 3 * 256 && grid.height() >= 2 * 256);
     let file = load_tokens(parts.join("tokens.tsr"), false).unwrap();
