@@ -16,6 +16,8 @@ use tessera::generators::{GeneratorConfig, next_scale};
 use tessera::tokenizers::{ModelConfig, vat::VatConfig};
 use tessera::{Condition, DecodeOptions, DeviceChoice, GenerateOptions, Generator, Tokenizer, decode_shapes};
 
+type Models = (Box<dyn Generator>, Box<dyn Tokenizer>);
+
 fn main() -> Result<(), Box<dyn Error>> {
     let device = DeviceChoice::Auto.open()?;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -44,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Models that run in a moment.
-fn small(device: &Device) -> Result<(Box<dyn Generator>, Box<dyn Tokenizer>), Box<dyn Error>> {
+fn small(device: &Device) -> Result<Models, Box<dyn Error>> {
     let mut vat = VatConfig::preset("vat-512b").ok_or("no such preset")?;
     (vat.decoder.dim, vat.decoder.depth, vat.decoder.plane_tokens) = (64, 2, 8);
     (vat.triplane.channels, vat.encoder.depth) = (vec![64, 32], 1);

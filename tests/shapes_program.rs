@@ -249,6 +249,7 @@ fn wrong_input_is_refused_in_a_sentence() {
     save_mesh(at("bar.ply"), &bar()).unwrap();
     picture(folder.path(), "picture.png", 40, 40);
     std::fs::write(at("empty.ply"), "").unwrap();
+    std::fs::write(at("text.ply"), "no mesh").unwrap();
     std::fs::write(
         at("points.ply"),
         "ply\nformat ascii 1.0\nelement vertex 0\nproperty float x\nproperty float y\nproperty float z\nend_header\n",
@@ -261,7 +262,8 @@ fn wrong_input_is_refused_in_a_sentence() {
         refused(command.args(words).arg(at(input)).arg("-o").arg(at(out)).arg("--model").arg(model))
     };
     for (input, says) in [
-        ("picture.png", "vat takes meshes"),
+        ("picture.png", "vat takes meshes (PLY, OBJ, STL, GLB or glTF), found a picture"),
+        ("text.ply", "vat takes meshes: expected a PLY"),
         ("empty.ply", "an empty file"),
         ("points.ply", "triangles"),
         ("flat.obj", "length"),

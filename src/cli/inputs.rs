@@ -3,7 +3,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use tessera::datasets::shape::{Mesh, ShapeError, decode_mesh, is_mesh_name, load_mesh, mesh_folder, save_mesh};
 use tessera::datasets::{LoadOptions, Picture, decode_picture, image_folder, load_picture};
 use tessera::tokenizers::TokenizerInfo;
@@ -66,9 +66,14 @@ pub fn read_mesh(path: &Path, info: &TokenizerInfo) -> Result<Mesh> {
         }
         false => load_mesh(path),
     };
+    let architecture = info.architecture;
     read.map_err(|error| match error {
+        ShapeError::NotAMesh { .. } if load_picture(path, &LoadOptions::default()).is_ok() => anyhow!(
+            "{}: {architecture} takes meshes (PLY, OBJ, STL, GLB or glTF), found a picture; name a model of pictures with --model",
+            path.display()
+        ),
         ShapeError::NotAMesh { .. } => {
-            anyhow::Error::from(error).context(format!("{} takes meshes", info.architecture))
+            anyhow::Error::from(error).context(format!("{architecture} takes meshes"))
         }
         error => error.into(),
     })
