@@ -11,7 +11,7 @@ use tessera_tokenizers::{
 
 use crate::Error;
 use crate::code_vectors::CodeVectors;
-use crate::squares::to_pictures;
+use crate::squares::{images_of, to_pictures};
 
 /// A tokenizer, or an autoencoder of latents.
 pub enum Codec {
@@ -107,6 +107,14 @@ impl Codec {
         }
     }
 
+    /// The tokenizer, if it is one of shapes: what a generator made then goes through [`decode_shapes`](crate::decode_shapes).
+    pub fn of_shapes(&self) -> Option<&dyn Tokenizer> {
+        match self {
+            Self::Tokens(tokenizer) if crate::is_of_shapes(tokenizer.info()) => Some(&**tokenizer),
+            _ => None,
+        }
+    }
+
     /// Side of the square pictures that it takes.
     pub fn side(&self) -> usize {
         match self.sort() {
@@ -166,9 +174,9 @@ impl Codec {
     /// [`Error::Tokenizer`] or [`Error::Unfit`] if it does not fit.
     pub fn decode(&self, generated: &Generated, options: &DecodeOptions) -> Result<Vec<Picture>, Error> {
         let images = match (self, generated) {
-            (Self::Tokens(tokenizer), Generated::Tokens(tokens)) => tokenizer.decode(tokens, options)?.into_images(),
-            (Self::Vectors(vectors), Generated::Latents(latents)) => vectors.decode(latents, options)?.into_images(),
-            (Self::Latents(codec), Generated::Latents(latents)) => Some(codec.decode(latents)?),
+            (Self::Tokens(tokenizer), Generated::Tokens(tokens)) => images_of(tokenizer.decode(tokens, options)?)?,
+            (Self::Vectors(vectors), Generated::Latents(latents)) => images_of(vectors.decode(latents, options)?)?,
+            (Self::Latents(codec), Generated::Latents(latents)) => codec.decode(latents)?,
             _ => {
                 return Err(Error::Unfit(
                     "a generator of ids and an autoencoder of latents, or the other way round, do not belong together"
@@ -176,7 +184,7 @@ impl Codec {
                 ));
             }
         };
-        images.map(to_pictures).transpose()?.ok_or(Error::NoPictures)
+        Ok(to_pictures(images)?)
     }
 
     /// Whether what a generator makes can be decoded here.

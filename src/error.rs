@@ -45,6 +45,29 @@ pub enum Error {
         "this model decodes to features for a diffusion model, not to pictures: use its tokens, or decode to a .safetensors file"
     )]
     NoPictures,
+    /// The model makes shapes, where pictures were asked for.
+    #[error(
+        "this model encodes meshes and decodes to shapes, not to pictures: give it meshes, and name .ply, .obj or .glb files for shapes"
+    )]
+    MakesShapes,
+    /// The model knows no shapes.
+    #[error("this model is of pictures, not of shapes: expected a tokenizer of shapes such as a VAT")]
+    NotOfShapes,
+    /// A decoded field without a surface.
+    #[error(
+        "nothing of shape {item}'s decoded field is inside, so that it has no surface: decode more tokens or at a finer resolution, \
+         or use a trained model"
+    )]
+    NoSurface {
+        /// Which of the shapes, from 0.
+        item: usize,
+    },
+    /// Tokens of many shapes where one was asked for.
+    #[error("expected the tokens of one shape, found those of {items}: decode them as several")]
+    SeveralShapes {
+        /// How many there are.
+        items: usize,
+    },
     /// A cut file ends before its first token.
     #[error("the token file holds no whole token: nothing can be decoded; get the file again")]
     NothingLeft,

@@ -1,10 +1,11 @@
-//! tessera turns pictures into few tokens, tokens back into pictures, and generates new ones, on any GPU through WGSL and on a
+//! tessera turns pictures and shapes into few tokens, tokens back into them, and generates new ones, on any GPU through WGSL and on a
 //! plain CPU.
 //!
 //! | task | start at |
 //! |---|---|
 //! | open a model | [`from_pretrained`], [`default_tokenizer`] |
 //! | picture file to tokens and back | [`encode_picture`], [`decode_tokens`] |
+//! | mesh to tokens and back | [`encode_shape`], [`decode_shape`] |
 //! | tensors to tokens and back | the [`Tokenizer`] trait |
 //! | generate tokens or latents | the [`Generator`] trait, [`default_generator`], [`generators::from_pretrained`] |
 //! | a generator's output to pictures, pictures to complete | [`Codec`], [`given_part`] |
@@ -43,6 +44,7 @@ pub mod eval;
 mod memory;
 mod perceptual_model;
 mod pictures;
+mod shapes;
 mod squares;
 pub mod train;
 pub mod verify;
@@ -55,6 +57,9 @@ pub use error::Error;
 pub use memory::peak_memory;
 pub use perceptual_model::perceptual_net;
 pub use pictures::{Framing, LEAST_SIDE, decode_tokens, default_overlap, encode_picture, framed, model_side};
+pub use shapes::{
+    DEFAULT_RESOLUTION, decode_shape, decode_shapes, encode_shape, is_of_shapes, scale_ends, surface_input, surface_of,
+};
 
 pub use tessera_datasets as datasets;
 pub use tessera_generators as generators;

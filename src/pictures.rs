@@ -70,7 +70,7 @@ pub fn framed<'a>(picture: &'a Picture, framing: Framing, info: &TokenizerInfo) 
 /// Encodes a picture of any size. `progress` hears how many tiles are done.
 ///
 /// # Errors
-/// As [`framed`]; also if the picture cannot be cut, or the model fails.
+/// As [`framed`]; [`Error::MakesShapes`] for a model of shapes; also if the picture cannot be cut, or the model fails.
 pub fn encode_picture(
     tokenizer: &dyn Tokenizer,
     picture: &Picture,
@@ -79,6 +79,9 @@ pub fn encode_picture(
     progress: &mut dyn FnMut(usize),
 ) -> Result<TokenFile, Error> {
     let info = tokenizer.info();
+    if crate::is_of_shapes(info) {
+        return Err(Error::MakesShapes);
+    }
     let seen = framed(picture, framing, info)?;
     let (width, height, side) = (picture.width(), picture.height(), model_side(info));
     let (squares, about) = match framing {

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use tessera_datasets::{DatasetError, Picture};
-use tessera_tokenizers::{DecodeOptions, Input, Tokenizer, TokenizerError, TokenizerInfo, Tokens};
+use tessera_tokenizers::{DecodeOptions, Input, Output, Tokenizer, TokenizerError, TokenizerInfo, Tokens};
 
 use crate::{Error, model_side};
 
@@ -68,11 +68,20 @@ pub(crate) fn decode_squares(
         }
         let part = tokens.items(start, count).map_err(TokenizerError::from)?;
         options.flow.first_item = first_item + start as u64;
-        let images = tokenizer.decode(&part, &options)?.into_images().ok_or(Error::NoPictures)?;
+        let images = images_of(tokenizer.decode(&part, &options)?)?;
         squares.extend(to_pictures(images)?);
         progress(squares.len());
     }
     Ok(squares)
+}
+
+/// The pictures of what a tokenizer decoded.
+pub(crate) fn images_of(output: Output) -> Result<Tensor<4>, Error> {
+    match output {
+        Output::Images(images) => Ok(images),
+        Output::Field(_) => Err(Error::MakesShapes),
+        _ => Err(Error::NoPictures),
+    }
 }
 
 /// Pictures of one size as `[batch, 3, height, width]` in 0..=1.

@@ -273,6 +273,6 @@ fn a_tokenizer_of_shapes_takes_no_pictures_and_gives_none() {
     let model = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/vat/tiny-vat-a/model.safetensors");
     let out = folder.path().join("out.tsr");
     let sentence = refused(tessera().arg("encode").arg(&image).arg("-o").arg(&out).arg("--model").arg(&model));
-    assert!(sentence.contains("points [batch, n, 3]") && sentence.contains("found pictures"), "{sentence}");
+    assert!(sentence.contains("takes meshes") && sentence.contains("found a picture"), "{sentence}");
     assert!(!out.exists());
 }

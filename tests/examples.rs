@@ -51,3 +51,13 @@ fn generate_xar() {
 fn complete_image() {
     run("complete_image", &[&photo(), "24"], &["completed-0.png", "completed-3.png"]);
 }
+
+#[test]
+fn encode_mesh() {
+    run("encode_mesh", &[], &["encoded.tsr"]);
+}
+
+#[test]
+fn generate_shape() {
+    run("generate_shape", &[], &["generated.png"]);
+}

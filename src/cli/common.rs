@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use tessera::datasets::{Cmyk, Filter, LoadOptions};
 use tessera::shaders::device::DeviceChoice;
-use tessera::tokenizers::{ResizeFilter, Tokenizer};
+use tessera::tokenizers::{ResizeFilter, Tokenizer, TokenizerInfo};
 
 #[derive(Args)]
 pub struct Common {
@@ -84,6 +84,14 @@ impl PictureOptions {
     pub fn load_options(&self) -> LoadOptions {
         let cmyk = if self.convert_cmyk { Cmyk::Approximate } else { Cmyk::Refuse };
         LoadOptions { background: self.background, cmyk, ..LoadOptions::default() }
+    }
+
+    /// Refuses what says nothing about meshes.
+    pub fn refuse(&self, info: &TokenizerInfo) -> Result<()> {
+        for (flag, given) in [("--tile", self.tile), ("--resize", self.resize.is_some())] {
+            ensure!(!given, "{flag}: {} encodes meshes, not pictures; leave it out", info.architecture);
+        }
+        Ok(())
     }
 
     /// How the picture meets the model's size.

@@ -1,10 +1,11 @@
 //! The token counts that a command decodes.
 
 use anyhow::{Result, ensure};
-use tessera::tokenizers::{TokenLayout, TokenizerInfo};
+use tessera::tokenizers::TokenizerInfo;
 
 /// The token counts to decode, checked, in the order given; by default powers of two up to `all`. A model that decodes no
-/// prefix has one count, one whose tokens stand in scales the ends of its scales, seven of them at most.
+/// prefix has one count, one whose tokens stand in scales the ends of its scales: of shapes all, of pictures seven
+/// of them at most.
 pub fn counts(wanted: &[usize], info: &TokenizerInfo, all: usize) -> Result<Vec<usize>> {
     if !info.prefix_decodes {
         ensure!(
@@ -14,12 +15,12 @@ pub fn counts(wanted: &[usize], info: &TokenizerInfo, all: usize) -> Result<Vec<
         );
         return Ok(vec![all]);
     }
-    if let (true, TokenLayout::Scales { counts }) = (wanted.is_empty(), &info.layout) {
-        let ends = counts.iter().scan(0, |end, &count| {
-            *end += usize::try_from(count).unwrap_or(usize::MAX);
-            Some(*end)
-        });
-        let ends: Vec<usize> = ends.collect();
+    let ends = tessera::scale_ends(&info.layout);
+    if wanted.is_empty() && !ends.is_empty() {
+        // Shapes are looked at one scale after the other.
+        if tessera::is_of_shapes(info) {
+            return Ok(ends);
+        }
         let step = ends.len().div_ceil(7).max(1);
         let mut some: Vec<usize> = ends.into_iter().rev().step_by(step).collect();
         some.reverse();

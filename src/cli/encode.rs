@@ -9,30 +9,32 @@ use serde_json::json;
 use tessera::tokenizers::save_tokens;
 
 use super::common::{Common, PictureOptions};
-use super::inputs::{outputs, pictures, read_picture};
+use super::encode_shapes;
+use super::inputs::{outputs, pictures, read_picture, refuse_mesh};
 use super::output::{Done, bytes, table};
 
-/// Encodes pictures (PNG, JPEG, WebP). A picture is resized to the model's size as the model's release does it; with
+/// Encodes pictures (PNG, JPEG, WebP), or meshes (PLY, OBJ, STL, GLB, glTF) where the model is one of shapes. A picture is resized to the model's size as the model's release does it; with
 /// --tile it keeps its size and is encoded tile by tile.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  tessera encode photo.jpg -o photo.tsr --tile\n  \
                         tessera encode photos/ -o tokens/ --keep 32\n  \
+                        tessera encode chair.ply --model vat/ -o chair.tsr\n  \
                         cat photo.png | tessera encode - -o photo.safetensors")]
 pub struct Arguments {
-    /// Pictures, folders of pictures, or - for standard input.
-    #[arg(required = true, value_name = "IMAGE")]
-    images: Vec<PathBuf>,
+    /// Pictures or meshes, folders of them, or - for standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) inputs: Vec<PathBuf>,
     /// Token file (.tsr or .safetensors); for several pictures a folder.
     #[arg(long, short)]
-    out: PathBuf,
+    pub(super) out: PathBuf,
     /// Keep only the first so many tokens of each tile.
     #[arg(long, value_name = "TOKENS")]
-    keep: Option<usize>,
+    pub(super) keep: Option<usize>,
     /// Kind of the token files in a folder.
     #[arg(long, default_value = "tsr")]
     format: Format,
     #[command(flatten)]
-    picture: PictureOptions,
+    pub(super) picture: PictureOptions,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -41,15 +43,25 @@ enum Format {
     Safetensors,
 }
 
+impl Arguments {
+    /// Ending of the token files in a folder.
+    pub(super) fn ending(&self) -> &'static str {
+        match self.format {
+            Format::Tsr => "tsr",
+            Format::Safetensors => "safetensors",
+        }
+    }
+}
+
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
-    let inputs = pictures(&arguments.images)?;
-    let ending = match arguments.format {
-        Format::Tsr => "tsr",
-        Format::Safetensors => "safetensors",
-    };
-    let outputs = outputs(&inputs, &arguments.out, ending)?;
     let device = common.open_device()?;
     let tokenizer = common.open_tokenizer(&device)?;
+    if tessera::is_of_shapes(tokenizer.info()) {
+        return encode_shapes::run(arguments, &*tokenizer, &device, common);
+    }
+    let inputs = pictures(&arguments.inputs)?;
+    inputs.iter().try_for_each(|input| refuse_mesh(input, tokenizer.info()))?;
+    let outputs = outputs(&inputs, &arguments.out, arguments.ending())?;
     let framing = arguments.picture.framing(&*tokenizer);
 
     let heading = ["tokens of", "tiles", "tokens", "file", "bits/pixel", "seconds"].map(String::from).to_vec();

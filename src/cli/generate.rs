@@ -15,16 +15,19 @@ use tessera::tokenizers::{TokenFile, save_tokens};
 use tessera::{Codec, DecodeOptions, Region, given_part};
 
 use super::common::{Common, PictureOptions};
+use super::generate_shapes::Samples;
 use super::inputs::read_picture;
 use super::output::{Done, bytes, table};
 
-/// Makes new pictures: token by token, diagonal by diagonal, window by window or entity by entity, as the model does.
+/// Makes new pictures, or shapes where the tokenizer is one of shapes: token by token, diagonal by diagonal, window by window, scale by
+/// scale or entity by entity, as the model does.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  tessera generate --class animals --count 16 -o grid.png\n  \
                         tessera generate --prompt \"red heart\" --style noto -o heart.png\n  \
-                        tessera generate --image half.png --count 4 -o completed.png")]
+                        tessera generate --image half.png --count 4 -o completed.png\n  \
+                        tessera generate --model vat-ar/ --tokenizer vat/ --count 9 -o grid.png --parts shapes/")]
 pub struct Arguments {
-    /// PNG picture of all samples in a grid.
+    /// PNG picture of all samples in a grid; of shapes a view of each.
     #[arg(long, short)]
     out: PathBuf,
     /// Class: a word of the model's own such as animals, or the number of a class.
@@ -48,7 +51,8 @@ pub struct Arguments {
     /// The tokenizer that decodes; where absent, one that ships with tessera and that the generator learnt from.
     #[arg(long, value_name = "MODEL")]
     tokenizer: Option<String>,
-    /// Folder for each sample as a PNG picture of its own, and for the tokens (tokens.tsr) or latents (latents.safetensors).
+    /// Folder for each sample as a PNG picture of its own, for the tokens (tokens.tsr) or latents (latents.safetensors),
+    /// and for shapes as meshes (.ply).
     #[arg(long, value_name = "FOLDER")]
     parts: Option<PathBuf>,
     /// Folder for pictures of the samples while they grow.
@@ -63,6 +67,9 @@ pub struct Arguments {
     /// Region of the picture that stays, in hundredths of its sides: X,Y,WIDTH,HEIGHT; the upper half where absent (grids).
     #[arg(long, value_name = "X,Y,W,H", requires = "image", value_parser = parse_region)]
     keep_region: Option<Region>,
+    /// Samples along each side of the box in which the surface of a shape is looked for, 2 to 1025; 129 where absent.
+    #[arg(long, value_name = "N")]
+    resolution: Option<usize>,
     /// Round the generator's matrices to half precision: faster on a CPU, which mostly waits for them.
     #[arg(long)]
     half: bool,
@@ -147,6 +154,11 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         None => Codec::of_generator(generator.info(), spec, &device)?,
     };
     codec.check(generator.info())?;
+    let resolution = arguments.resolution;
+    match codec.of_shapes() {
+        Some(_) => ensure!(arguments.image.is_none(), "--image: a picture completes no shape; leave it out"),
+        None => ensure!(resolution.is_none(), "--resolution: the tokenizer decodes to no shapes; leave it out"),
+    }
     let count = usize::from(arguments.count);
     let condition = condition(arguments, &*generator, count)?;
     if let Some(path) = &arguments.image {
@@ -167,7 +179,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         bar.set_length(step.of as u64);
         bar.set_position(step.index as u64 + 1);
         let shown = match &arguments.preview {
-            Some(folder) => preview(folder, step, &*generator, &codec, count),
+            Some(folder) => preview(folder, step, &*generator, &codec, (count, resolution)),
             None => Ok(()),
         };
         match shown {
@@ -187,13 +199,14 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let start = Instant::now();
     let mut decoding = DecodeOptions::default();
     decoding.flow.seed = common.seed.unwrap_or(0);
-    let pictures = codec.decode(&generated, &decoding)?;
+    let samples = Samples::decode(&codec, &generated, &decoding, resolution)?;
     let decoded = start.elapsed().as_secs_f64();
 
-    save_png(&arguments.out, &grid(pictures.iter().cloned())?)?;
+    save_png(&arguments.out, &grid(samples.pictures.iter().cloned())?)?;
     let mut written = vec![arguments.out.clone()];
     if let Some(folder) = &arguments.parts {
-        written.extend(write_parts(folder, &pictures, generated)?);
+        written.extend(write_parts(folder, &samples.pictures, generated)?);
+        written.extend(samples.write_meshes(folder)?);
     }
     let info = generator.info();
     let positions = info.layout.positions();
@@ -216,6 +229,9 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     if let Some(peak) = tessera::peak_memory() {
         text += &format!("peak memory {}\n", bytes(peak));
     }
+    if samples.empty() > 0 {
+        text += &format!("{} of {count} shapes have no surface: their views are empty\n", samples.empty());
+    }
     for path in &written {
         text += &format!("wrote {}\n", path.display());
     }
@@ -224,6 +240,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         json: json!({
             "generator": info.architecture, "samples": count, "positions": positions, "load_seconds": loaded,
             "generate_seconds": seconds, "decode_seconds": decoded, "positions_per_second": rate, "written": written,
+            "without_surface": samples.empty(),
             "peak_memory_bytes": tessera::peak_memory(),
         }),
         quiet: written.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("\n"),
@@ -285,13 +302,19 @@ fn condition(arguments: &Arguments, generator: &dyn Generator, count: usize) -> 
 }
 
 /// Pictures of the samples as far as they are, at steps that double.
-fn preview(folder: &Path, step: &Step<'_>, generator: &dyn Generator, codec: &Codec, count: usize) -> Result<()> {
+fn preview(
+    folder: &Path,
+    step: &Step<'_>,
+    generator: &dyn Generator,
+    codec: &Codec,
+    (count, resolution): (usize, Option<usize>),
+) -> Result<()> {
     let done = step.index + 1;
     if done == step.of || !(done.is_power_of_two() || step.is_of_latents()) {
         return Ok(());
     }
     let so_far = tessera::so_far(step, generator.info(), count)?;
-    let pictures = codec.decode(&so_far, &DecodeOptions::default())?;
+    let pictures = Samples::decode(codec, &so_far, &DecodeOptions::default(), resolution)?.pictures;
     save_png(folder.join(format!("{done:04}.png")), &grid(pictures.into_iter())?)?;
     Ok(())
 }

@@ -3,19 +3,23 @@
 mod common;
 mod counts;
 mod decode;
+mod decode_shapes;
 mod devices;
 mod encode;
+mod encode_shapes;
 mod eval;
 mod eval_samples;
 mod eval_shapes;
 mod flow;
 mod generate;
+mod generate_shapes;
 mod inputs;
 mod inspect;
 mod inspect_mesh;
 mod judges;
 mod output;
 mod reconstruct;
+mod reconstruct_shape;
 mod train;
 mod verify;
 
@@ -25,7 +29,7 @@ use clap::{Parser, Subcommand};
 
 use common::Common;
 
-/// Images to few tokens and back, and new ones.
+/// Images and shapes to few tokens and back, and new ones.
 #[derive(Parser)]
 #[command(
     name = "tessera",
@@ -45,15 +49,15 @@ struct Program {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Pictures to token files.
+    /// Pictures or meshes to token files.
     Encode(encode::Arguments),
-    /// Token files back to pictures.
+    /// Token files back to pictures or meshes.
     Decode(decode::Arguments),
     /// One picture of the original and its reconstructions at several token counts.
     Reconstruct(reconstruct::Arguments),
     /// Quality, rate and codebook usage over a set of pictures, beside JPEG and WebP.
     Eval(Box<eval::Arguments>),
-    /// New pictures, from a class, a style, a caption or a part of a picture.
+    /// New pictures or shapes, from a class, a style, a caption or a part of a picture.
     Generate(Box<generate::Arguments>),
     /// Trains a tokenizer or a generator.
     Train(Box<train::Arguments>),

@@ -12,38 +12,52 @@ use tessera::datasets::{Sheet, psnr, save_png};
 use super::common::{Common, PictureOptions};
 use super::counts::counts;
 use super::flow::FlowArguments;
-use super::inputs::read_picture;
+use super::inputs::{read_picture, refuse_mesh};
 use super::output::{Done, bytes, table};
+use super::reconstruct_shape;
 
-/// Encodes a picture once and decodes it from several numbers of tokens; writes one picture of the original and all
-/// reconstructions, each labelled with its tokens, bytes and PSNR.
+/// Encodes a picture or, where the model is one of shapes, a mesh once and decodes it from several numbers of tokens; writes one picture of the original and all
+/// reconstructions, each labelled with its tokens, bytes and PSNR, or F-score and Chamfer distance.
 #[derive(Args)]
 #[command(after_help = "Example: tessera reconstruct photo.jpg -o photo-tokens.png --tile --tokens 4,16,64")]
 pub struct Arguments {
-    /// The picture, or - for standard input.
-    #[arg(value_name = "IMAGE")]
-    image: PathBuf,
+    /// The picture or mesh, or - for standard input.
+    #[arg(value_name = "FILE")]
+    pub(super) input: PathBuf,
     /// PNG picture to write.
     #[arg(long, short)]
-    out: PathBuf,
-    /// Token counts for each tile; by default powers of two up to all tokens.
+    pub(super) out: PathBuf,
+    /// Token counts for each tile; by default powers of two up to all tokens, or those of each scale.
     #[arg(long, value_delimiter = ',', value_name = "COUNT,...")]
-    tokens: Vec<usize>,
+    pub(super) tokens: Vec<usize>,
     /// Decode each count so many times, with one seed after the other: what the tokens leave open differs.
     #[arg(long, value_name = "N", default_value = "1")]
     variations: u64,
+    /// Samples along each side of the box in which the surface of a shape is looked for, 2 to 1025; 129 where absent.
+    #[arg(long, value_name = "N")]
+    pub(super) resolution: Option<usize>,
     #[command(flatten)]
-    picture: PictureOptions,
+    pub(super) picture: PictureOptions,
     #[command(flatten)]
     flow: FlowArguments,
 }
 
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
-    let picture = read_picture(&arguments.image, &arguments.picture.load_options())?;
     let cold = Instant::now();
     let device = common.open_device()?;
     let tokenizer = common.open_tokenizer(&device)?;
     let info = tokenizer.info();
+    ensure!(
+        arguments.variations <= 1 || info.is_sampled,
+        "--variations: {} decodes without chance, every picture would be the same",
+        info.architecture
+    );
+    if tessera::is_of_shapes(info) {
+        return reconstruct_shape::run(arguments, &*tokenizer, &device, common);
+    }
+    ensure!(arguments.resolution.is_none(), "--resolution: {} decodes to no shapes; leave it out", info.architecture);
+    refuse_mesh(&arguments.input, info)?;
+    let picture = read_picture(&arguments.input, &arguments.picture.load_options())?;
     let framing = arguments.picture.framing(&*tokenizer);
     let original = tessera::framed(&picture, framing, info)?;
     let mut options = DecodeOptions::default();
@@ -64,11 +78,6 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let (mut rows, mut results, mut quiet) = (vec![heading], Vec::new(), Vec::new());
     let pixels = f64::from(original.width()) * f64::from(original.height());
     let variations = arguments.variations.max(1);
-    ensure!(
-        variations == 1 || info.is_sampled,
-        "--variations: {} decodes without chance, every picture would be the same",
-        info.architecture
-    );
     let bar = common.progress(counts.len() * tiles * usize::try_from(variations)?, "tiles");
     for (keep, variation) in counts.iter().flat_map(|&keep| (0..variations).map(move |variation| (keep, variation))) {
         options.keep = Some(keep);
@@ -116,7 +125,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     Ok(Done {
         text,
         json: json!({
-            "input": arguments.image, "output": arguments.out, "tiles": tiles, "load_seconds": loaded,
+            "input": arguments.input, "output": arguments.out, "tiles": tiles, "load_seconds": loaded,
             "encode_seconds": encoded, "reconstructions": results, "peak_memory_bytes": tessera::peak_memory(),
         }),
         quiet: quiet.join("\n"),
