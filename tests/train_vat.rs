@@ -3,17 +3,19 @@
 mod common;
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use common::{printed, refused, tessera};
+use common::{open, printed, refused, tessera};
 use serde_json::{Value, json};
-use tessera::DecodeOptions;
 use tessera::datasets::shape::{Solid, save_mesh};
 use tessera::datasets::{LoadOptions, Picture, load_picture};
 use tessera::layers::checkpoint::{Weights, read_config};
 use tessera::tokenizers::{Input, Output};
+use tessera::train::{ShapeStage, TrainConfig, train as train_on};
+use tessera::{DecodeOptions, DeviceChoice};
 
 const SETTINGS: &str = r#"
 [run]
@@ -136,6 +138,36 @@ fn both_stages_are_trained_go_on_after_an_interruption_and_end_in_a_model() {
 
     let report = fs::read_to_string(second.join("report.html")).unwrap();
     assert!(report.contains("IoU at 7 tokens"));
+}
+
+#[test]
+fn the_gpu_trains_as_the_cpu_does() {
+    let bench = bench();
+    let mut config = TrainConfig::read(&bench.path().join("train.toml")).unwrap();
+    (config.shape.stage, config.codebook.free_steps) = (ShapeStage::Quantized, 2);
+    let losses = |choice: DeviceChoice| {
+        let device = open(choice)?;
+        let out = bench.path().join(format!("{choice:?}"));
+        train_on(&config, &out, &device, false, &mut |_| ControlFlow::Continue(())).unwrap();
+        let total = |line: &Value| line["losses"]["total"].as_f64().unwrap();
+        Some(lines(&out, "train").iter().map(total).collect::<Vec<_>>())
+    };
+    let (Some(cpu), Some(gpu)) = (losses(DeviceChoice::Cpu), losses(DeviceChoice::Gpu(0))) else { return };
+    assert_eq!(cpu.len(), 4);
+    assert!(cpu.iter().zip(&gpu).all(|(cpu, gpu)| (cpu - gpu).abs() < 1e-3 * cpu), "{cpu:?} {gpu:?}");
+}
+
+#[test]
+fn the_example_in_the_repository_is_small_and_runs() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/vat/train.toml");
+    let out = tempfile::tempdir().unwrap();
+    let mut command = tessera();
+    command.arg("train").arg(path).args(["--steps", "1", "--batch-size", "1", "--validation-pictures", "1"]);
+    command.args(["--sample-pictures", "0", "--out"]).arg(out.path());
+    assert!(printed(&mut command).contains("validation IoU"));
+    let weights = Weights::open(&out.path().join("model.safetensors")).unwrap();
+    let count: usize = weights.entries().iter().map(|entry| entry.shape.iter().product::<usize>()).sum();
+    assert!(count < 4_000_000, "{count}");
 }
 
 #[test]
