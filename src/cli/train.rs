@@ -102,8 +102,10 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     if let Some(loss) = summary.validation.as_ref().and_then(|validation| validation.loss) {
         text += &format!("validation loss {loss:.4}\n");
     } else if let Some(validation) = &summary.validation {
-        let psnr: Vec<String> = validation.psnr.iter().map(|(tokens, psnr)| format!("{psnr:.2} at {tokens}")).collect();
-        text += &format!("validation PSNR in dB: {} tokens", psnr.join(", "));
+        let psnr = validation.psnr.iter().map(|(tokens, psnr)| format!("{psnr:.2} at {tokens}"));
+        let iou = validation.iou.iter().map(|(tokens, iou)| format!("{iou:.4} at {tokens}"));
+        let measure = if validation.iou.is_empty() { "PSNR in dB" } else { "IoU" };
+        text += &format!("validation {measure}: {} tokens", psnr.chain(iou).collect::<Vec<_>>().join(", "));
         if validation.usage > 0.0 {
             text += &format!("; {:.1} % of the codebook used", 100.0 * validation.usage);
         }
@@ -129,11 +131,11 @@ fn tell(event: &Event<'_>, bar: &ProgressBar, remaining: Duration, say: &impl Fn
             bar.set_position(*step);
             bar.reset_eta();
             let pictures: Vec<String> = pictures.iter().map(ToString::to_string).collect();
-            say(format!(
-                "{:.2} M parameters in training, {} pictures, from step {step}",
-                *parameters as f64 / 1e6,
-                pictures.join(" + ")
-            ));
+            let items = match pictures.is_empty() {
+                true => "an endless set of shapes".to_owned(),
+                false => format!("{} pictures or shapes", pictures.join(" + ")),
+            };
+            say(format!("{:.2} M parameters in training, {items}, from step {step}", *parameters as f64 / 1e6));
         }
         Event::Step { step, .. } => bar.set_position(*step),
         Event::Line(Line::Train(line)) => {
@@ -161,9 +163,12 @@ fn tell(event: &Event<'_>, bar: &ProgressBar, remaining: Duration, say: &impl Fn
             say(format!("step {step:>6}  validation loss {loss:.4} (perplexity {:.1})", loss.exp()));
         }
         Event::Line(Line::Validation(line)) => {
-            let psnr: Vec<String> = line.psnr.iter().map(|(tokens, psnr)| format!("{tokens}: {psnr:.2}")).collect();
+            let psnr = line.psnr.iter().map(|(tokens, psnr)| format!("{tokens}: {psnr:.2}"));
+            let iou = line.iou.iter().map(|(tokens, iou)| format!("{tokens}: {iou:.4}"));
+            let measure = if line.iou.is_empty() { "PSNR" } else { "IoU" };
+            let by_tokens: Vec<String> = psnr.chain(iou).collect();
             let codes = if line.usage > 0.0 { format!("  codes {:.1} %", 100.0 * line.usage) } else { String::new() };
-            say(format!("step {:>6}  validation PSNR  {}{codes}", line.step, psnr.join("  ")));
+            say(format!("step {:>6}  validation {measure}  {}{codes}", line.step, by_tokens.join("  ")));
         }
         Event::Checkpoint(path) => say(format!("checkpoint {}", path.display())),
     }

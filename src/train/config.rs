@@ -13,6 +13,7 @@ use super::sections::{
     CodebookConfig, DataConfig, GeneratorSection, LossConfig, ModelSection, OptimizerConfig, RunConfig, Stage,
     ValidationConfig,
 };
+use super::shape_section::ShapeSection;
 
 /// A training run. In a file each field below is a section, as `[optimizer]`; on the command line every entry is a flag.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, Args)]
@@ -36,6 +37,9 @@ pub struct TrainConfig {
     #[command(flatten)]
     /// What a generator learns from.
     pub generator: GeneratorSection,
+    #[command(flatten)]
+    /// What a 3D tokenizer learns from.
+    pub shape: ShapeSection,
     #[command(flatten)]
     /// Pictures to learn from.
     pub data: DataConfig,
@@ -82,6 +86,9 @@ impl TrainConfig {
         let (data, read) = (&mut config.data, usual.data);
         (data.workers, data.prefetch, data.cache_mib) = (read.workers, read.prefetch, read.cache_mib);
         config.validation = usual.validation;
+        let (shape, judged) = (&mut config.shape, usual.shape);
+        shape.validation_meshes = None;
+        (shape.validation_places, shape.sample_lattice) = (judged.validation_places, judged.sample_lattice);
         (config.generator.cache, config.generator.samples) = (None, Vec::new());
         for path in config.paths() {
             *path = path.file_name().map(PathBuf::from).unwrap_or_default();
@@ -103,10 +110,11 @@ impl TrainConfig {
     }
 
     fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
-        let model = &mut self.model;
+        let (model, shape) = (&mut self.model, &mut self.shape);
+        let of_shapes = shape.meshes.as_mut().into_iter().chain(shape.validation_meshes.as_mut());
         let sources = self.data.sources.iter_mut().chain(self.validation.source.as_mut());
         let of_sources = sources.flat_map(|source| std::iter::once(&mut source.path).chain(source.labels.as_mut()));
-        of_sources.chain(model.from.as_mut()).chain(model.proxy.as_mut()).chain(model.vae.as_mut())
+        of_sources.chain(of_shapes).chain(model.from.as_mut()).chain(model.proxy.as_mut()).chain(model.vae.as_mut())
     }
 
     fn resolve(&mut self, folder: &Path) {
@@ -208,6 +216,14 @@ impl TrainConfig {
             let expected = "a config.json or the name of a released model".to_owned();
             return invalid("model.architecture", expected, "nothing".to_owned());
         }
+        Ok(())
+    }
+
+    /// Checks that there are pictures to learn from.
+    ///
+    /// # Errors
+    /// [`TrainError::Invalid`] if there is no source.
+    pub fn check_sources(&self) -> Result<(), TrainError> {
         if self.data.sources.is_empty() {
             let expected = "at least one source of pictures ([[data.sources]] or --data)".to_owned();
             return invalid("data.sources", expected, "none".to_owned());

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use tessera_datasets::DatasetError;
+use tessera_datasets::shape::ShapeError;
 use tessera_generators::GeneratorError;
 use tessera_layers::checkpoint::CheckpointError;
 use tessera_tokenizers::{LoadError, TokenFileError};
@@ -61,6 +62,9 @@ pub enum TrainError {
     /// Pictures cannot be read.
     #[error(transparent)]
     Data(#[from] DatasetError),
+    /// Shapes cannot be read, made or drawn.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
     /// A network cannot be made or loaded.
     #[error(transparent)]
     Load(#[from] LoadError),

@@ -47,6 +47,8 @@ pub struct ValidationLine {
     pub step: u64,
     /// Mean PSNR in dB by number of tokens.
     pub psnr: Vec<(usize, f64)>,
+    /// Mean IoU of shapes, 0..=1, by number of tokens.
+    pub iou: Vec<(usize, f64)>,
     /// Share of codes used, 0..=1.
     pub usage: f64,
     /// Effective number of codes.

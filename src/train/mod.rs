@@ -7,7 +7,8 @@
 //!                                                                                                 validation, report
 //! ```
 //!
-//! Tokenizers learn from pictures, generators from [`codes`]: pictures that a tokenizer encoded once.
+//! Tokenizers learn from pictures, generators from [`codes`]: pictures that a tokenizer encoded once. A tokenizer of shapes
+//! learns from meshes, or from an endless set of procedural shapes ([`ShapeFeed`]).
 //!
 //! A run is a folder. It holds `train.toml` (the settings), `metrics.jsonl`, `report.html`, `samples/`, `checkpoints/` and, at
 //! the end, the model: `config.json` and `model.safetensors` with averaged weights. A run that was stopped at any
@@ -43,11 +44,16 @@ mod report;
 pub mod schedule;
 mod sections;
 mod seed_pixels;
+mod shape_feed;
+mod shape_section;
+mod shape_source;
+mod shape_validation;
 mod token_shuffle;
 mod tokenflow;
 mod trainer;
 mod training;
 mod validation;
+mod vat;
 mod window;
 mod xar;
 
@@ -67,8 +73,12 @@ pub use sections::{
     Stage, Start, ValidationConfig, parse_source,
 };
 pub use seed_pixels::SeedPixelsObjective;
+pub use shape_feed::{ShapeBatch, ShapeFeed};
+pub use shape_section::{ShapeSection, ShapeStage};
+pub use shape_source::ShapeSource;
 pub use token_shuffle::TokenShuffleObjective;
 pub use tokenflow::TokenFlowObjective;
 pub use trainer::{Event, Summary, train};
 pub use validation::token_counts;
+pub use vat::VatTraining;
 pub use xar::XarObjective;

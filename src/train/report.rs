@@ -64,6 +64,9 @@ fn summary(lines: &[Line]) -> String {
         for (tokens, psnr) in &line.psnr {
             row(&format!("PSNR at {tokens} tokens"), format!("{psnr:.2} dB"));
         }
+        for (tokens, iou) in &line.iou {
+            row(&format!("IoU at {tokens} tokens"), format!("{iou:.4}"));
+        }
     }
     format!("<table>{rows}</table>")
 }
@@ -71,6 +74,7 @@ fn summary(lines: &[Line]) -> String {
 fn curves(lines: &[Line]) -> Vec<(&'static str, Vec<Curve>)> {
     let mut losses: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
     let mut psnr: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut iou: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
     let (mut rate, mut norm, mut speed) = (Vec::new(), Vec::new(), Vec::new());
     let (mut judged, mut by_position) = (Vec::new(), Vec::new());
     let (mut usage, mut judged_usage, mut perplexity, mut dead) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -99,14 +103,18 @@ fn curves(lines: &[Line]) -> Vec<(&'static str, Vec<Curve>)> {
                 for (tokens, value) in &line.psnr {
                     psnr.entry(*tokens).or_default().push((step, *value));
                 }
+                for (tokens, value) in &line.iou {
+                    iou.entry(*tokens).or_default().push((step, *value));
+                }
             }
         }
     }
     let one = |name: &str, points: Vec<(f64, f64)>| Curve { name: name.to_owned(), points };
-    let mut charts = vec![(
-        "Validation PSNR in dB by tokens",
-        psnr.into_iter().map(|(tokens, points)| one(&tokens.to_string(), points)).collect::<Vec<_>>(),
-    )];
+    let by_tokens = |curves: BTreeMap<usize, Vec<(f64, f64)>>| -> Vec<Curve> {
+        curves.into_iter().map(|(tokens, points)| one(&tokens.to_string(), points)).collect()
+    };
+    let mut charts = vec![("Validation PSNR in dB by tokens", by_tokens(psnr))];
+    charts.push(("Validation IoU by tokens", by_tokens(iou)));
     charts.push(("Loss terms", losses.into_iter().map(|(name, points)| one(name, points)).collect()));
     charts.push(("Validation loss", vec![one("loss", judged)]));
     charts.push(("Validation loss by position, at the end", vec![one("loss", by_position)]));

@@ -32,6 +32,7 @@ use super::seed_pixels::SeedPixelsObjective;
 use super::token_shuffle::TokenShuffleObjective;
 use super::tokenflow::TokenFlowObjective;
 use super::training::Training;
+use super::vat::VatTraining;
 use super::window::Window;
 use super::xar::XarObjective;
 use super::{TrainConfig, TrainError};
@@ -54,7 +55,7 @@ pub enum Event<'a> {
         step: u64,
         /// Trained parameters.
         parameters: usize,
-        /// Pictures of each source.
+        /// Pictures, or shapes, of each source; nothing for an endless one.
         pictures: &'a [usize],
     },
     /// A step is done.
@@ -105,12 +106,20 @@ pub fn train(
     let unknown = || TrainError::Invalid {
         key: "model.architecture",
         expected:
-            "a One-D-Piece, TiTok, FlexTok, LlamaGen VQ, SEED with pixels, AutoencoderKL, next-token generator, NAR, \
-             Token-Shuffle or xAR"
+            "a One-D-Piece, TiTok, FlexTok, LlamaGen VQ, SEED with pixels, TokenFlow, DualToken, AutoencoderKL, VAT, \
+             next-token generator, NAR, Token-Shuffle or xAR"
                 .to_owned(),
         found: "an architecture that tessera does not train".to_owned(),
     };
-    match read_architecture(&config.model.architecture)? {
+    let architecture = read_architecture(&config.model.architecture)?;
+    if !matches!(architecture, Architecture::Codec(ModelConfig::Vat(_))) {
+        config.check_sources()?;
+    }
+    match architecture {
+        Architecture::Codec(ModelConfig::Vat(architecture)) => {
+            let (training, feed, network) = VatTraining::new(config, architecture, device)?;
+            Trainer::new(&run, training, feed, network)?.run(on_event)
+        }
         Architecture::Codec(ModelConfig::OneDPiece(architecture)) => {
             run.on_pictures(OneDPieceObjective::new(config, architecture, &trained)?, on_event)
         }

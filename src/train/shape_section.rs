@@ -1,0 +1,83 @@
+//! The section `[shape]`: what a 3D tokenizer learns from, and how.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+/// What a 3D tokenizer learns from, and how. Without a folder of meshes, from an endless set of procedural shapes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Args)]
+#[serde(default, deny_unknown_fields)]
+#[command(next_help_heading = "Shapes")]
+pub struct ShapeSection {
+    /// Which training of a VAT. The second usually starts --from the model of the first, with one of --free-steps, so that
+    /// the codebook starts from latents; or does the first itself as its --free-steps.
+    #[arg(id = "shape_stage", long = "shape-stage", value_name = "STAGE")]
+    pub stage: ShapeStage,
+    /// Folder of meshes (PLY, OBJ, STL, glTF) to learn from; procedural shapes where absent.
+    #[arg(long, value_name = "FOLDER")]
+    pub meshes: Option<PathBuf>,
+    /// Points of a surface that are encoded; the number that the architecture names where absent.
+    #[arg(long = "shape-points", value_name = "N")]
+    pub points: Option<usize>,
+    /// Places of a shape, uniform in the cube from -1 to 1, whose occupancy is learnt.
+    #[arg(long, value_name = "N")]
+    pub volume_queries: usize,
+    /// Places of a shape near its surface whose occupancy is learnt.
+    #[arg(long, value_name = "N")]
+    pub near_queries: usize,
+    /// Deviations of the places near the surface from it, taken in turn; the longest half of a shape is 0.95.
+    #[arg(long, value_delimiter = ',', value_name = "X,...")]
+    pub near_deviations: Vec<f64>,
+    /// Samples along a side of the lattice on which surfaces of procedural shapes are found; 64 shows every part.
+    #[arg(long, value_name = "N")]
+    pub lattice: usize,
+    /// Weight of the cross-entropy of places near the surface; as the architecture says where absent.
+    #[arg(long, value_name = "X")]
+    pub near_weight: Option<f64>,
+    /// Weight of the divergence of latents from the standard normal; as the architecture says where absent.
+    #[arg(id = "shape_kl_weight", long = "shape-kl-weight", value_name = "X")]
+    pub kl_weight: Option<f64>,
+    /// Weight of the quantizer's loss, beside --quantizer-weight; as the architecture says where absent.
+    #[arg(long, value_name = "X")]
+    pub vq_weight: Option<f64>,
+    /// Folder of meshes that are never learnt from, to judge by; procedural shapes of a seed of their own where absent.
+    #[arg(long, value_name = "FOLDER")]
+    pub validation_meshes: Option<PathBuf>,
+    /// Places of a held-out shape at which the IoU is measured.
+    #[arg(long, value_name = "N")]
+    pub validation_places: usize,
+    /// Samples along a side of the lattice on which surfaces on a sample sheet are found.
+    #[arg(long, value_name = "N")]
+    pub sample_lattice: usize,
+}
+
+/// Which training of a VAT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum ShapeStage {
+    /// The first: encoder and decoder, with latents as they are.
+    Continuous,
+    /// The second: everything, with the quantizer between them.
+    Quantized,
+}
+
+impl Default for ShapeSection {
+    fn default() -> Self {
+        Self {
+            stage: ShapeStage::Continuous,
+            meshes: None,
+            points: None,
+            volume_queries: 1024,
+            near_queries: 1024,
+            near_deviations: vec![0.02, 0.05],
+            lattice: 64,
+            near_weight: None,
+            kl_weight: None,
+            vq_weight: None,
+            validation_meshes: None,
+            validation_places: 8192,
+            sample_lattice: 48,
+        }
+    }
+}

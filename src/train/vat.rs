@@ -1,0 +1,222 @@
+//! Training a VAT on shapes.
+
+use burn::tensor::Device;
+use rand::Rng as _;
+use rand_chacha::ChaCha8Rng;
+use tessera_datasets::Picture;
+use tessera_datasets::shape::ExampleOptions;
+use tessera_layers::ParamSpec;
+use tessera_tokenizers::flextok::flow_noise;
+use tessera_tokenizers::quantizers::VectorQuantizer;
+use tessera_tokenizers::vat::{self, VatConfig, VatNetwork, VatStage, losses};
+
+use super::architecture::open_weights;
+use super::objective::Losses;
+use super::shape_feed::{ShapeBatch, ShapeFeed};
+use super::shape_source::ShapeSource;
+use super::shape_validation::ShapeValidation;
+use super::training::{Pass, Training};
+use super::{ShapeStage, Stage, Start, TrainConfig, TrainError, ValidationLine};
+
+/// Either stage of the training of a VAT: occupancy of places in the volume and near the surface, divergence, and in the second
+/// stage the quantizer.
+///
+/// Dead codes are cared for as those of every codebook (`[codebook]`): they move onto what scales looked up last.
+pub struct VatTraining {
+    config: VatConfig,
+    stage: VatStage,
+    /// Steps of the second stage that pass the quantizer by.
+    free_steps: u64,
+    quantizer_weight: f64,
+    specs: Vec<ParamSpec>,
+    validation: ShapeValidation,
+}
+
+impl VatTraining {
+    /// The training, its shapes and the network at its start. `device` has no autodiff.
+    ///
+    /// # Errors
+    /// [`TrainError`] if settings do not fit, or meshes or weights cannot be read.
+    pub fn new(
+        config: &TrainConfig,
+        architecture: VatConfig,
+        device: &Device,
+    ) -> Result<(Self, ShapeFeed, VatNetwork), TrainError> {
+        check(config)?;
+        let section = &config.shape;
+        let mut architecture = architecture;
+        architecture.input.num_points = section.points.unwrap_or(architecture.input.num_points);
+        let weights = &mut architecture.loss;
+        weights.near_weight = section.near_weight.unwrap_or(weights.near_weight);
+        weights.kl_weight = section.kl_weight.unwrap_or(weights.kl_weight);
+        weights.vq_weight = section.vq_weight.unwrap_or(weights.vq_weight);
+        weights.num_volume_queries = Some(section.volume_queries);
+        let trained = device.clone().autodiff();
+        let model = match &config.model.from {
+            Some(from) => vat::load(&architecture, &open_weights(from)?, &trained)?,
+            None => vat::random(&architecture, config.run.seed, &trained)?,
+        };
+        let (network, specs) = model.into_network();
+        let points = architecture.input.num_points;
+        let source = match &section.meshes {
+            Some(folder) => ShapeSource::meshes("shape.meshes", folder, config.run.seed, config.data.strict)?,
+            None => (ShapeSource::procedural(config.run.seed, section.lattice), Vec::new()),
+        };
+        let options = ExampleOptions {
+            points,
+            volume: section.volume_queries,
+            near: section.near_queries,
+            deviations: section.near_deviations.clone(),
+        };
+        let feed = ShapeFeed::new(source, options, [config.run.batch_size, config.data.prefetch], trained);
+        let training = Self {
+            stage: match section.stage {
+                ShapeStage::Continuous => VatStage::Continuous,
+                ShapeStage::Quantized => VatStage::Quantized,
+            },
+            config: architecture,
+            free_steps: config.codebook.free_steps,
+            quantizer_weight: config.loss.quantizer_weight,
+            specs,
+            validation: ShapeValidation::new(config, points, device)?,
+        };
+        Ok((training, feed, network))
+    }
+}
+
+impl Training for VatTraining {
+    type Network = VatNetwork;
+    type Feed = ShapeFeed;
+
+    fn specs(&self) -> &[ParamSpec] {
+        &self.specs
+    }
+
+    /// In the first stage all but the quantizer.
+    fn is_trained(&self, name: &str) -> bool {
+        self.stage == VatStage::Quantized || !name.starts_with("quantizer.")
+    }
+
+    fn codes(&self) -> usize {
+        match self.stage {
+            VatStage::Continuous => 0,
+            VatStage::Quantized => self.config.quantizer.codebook_size,
+        }
+    }
+
+    fn losses(
+        &self,
+        network: &VatNetwork,
+        batch: ShapeBatch,
+        step: u64,
+        rng: &mut ChaCha8Rng,
+    ) -> Result<Pass, TrainError> {
+        let stage = if step < self.free_steps { VatStage::Continuous } else { self.stage };
+        let ShapeBatch { points, normals, queries } = batch;
+        let [items, ..] = points.dims();
+        let [latents, width] = [self.config.num_latents, self.config.latent_dim];
+        let noise = flow_noise(rng.random(), 0, [items, latents, width, 1], &points.device());
+        let noise = noise.reshape([items, latents, width]);
+        let weights = &self.config.loss;
+        let found = losses(network, points, Some(normals), noise, &queries, stage, weights);
+        let mut others = vec![("near", weights.near_weight, found.bce_near), ("kl", weights.kl_weight, found.kl)];
+        others.extend(found.vq.map(|vq| ("vq", weights.vq_weight * self.quantizer_weight, vq)));
+        let losses = Losses {
+            reconstruction: found.bce_volume,
+            quantizer: None,
+            others,
+            indices: found.indices,
+            latents: (self.stage == VatStage::Quantized).then_some(found.candidates),
+            image: None,
+        };
+        Ok(Pass { losses, images: None })
+    }
+
+    fn codebook<'a>(&self, network: &'a mut VatNetwork) -> Option<(&'static str, &'a mut VectorQuantizer)> {
+        Some(("quantizer.embedding.weight", network.quantizer_mut().codes_mut()))
+    }
+
+    fn judge(&self, network: &VatNetwork) -> Result<Option<ValidationLine>, TrainError> {
+        self.validation.judge(network, self.stage)
+    }
+
+    fn sheet(&self, network: &VatNetwork, count: usize) -> Result<Option<Picture>, TrainError> {
+        self.validation.sheet(network, self.stage, count)
+    }
+
+    fn config(&self, _network: &VatNetwork) -> serde_json::Value {
+        self.config.to_value()
+    }
+
+    fn main_term(&self) -> &'static str {
+        "volume"
+    }
+}
+
+/// Refuses settings that do not fit, or that a VAT has no use for.
+fn check(config: &TrainConfig) -> Result<(), TrainError> {
+    let refuse = |key: &'static str, expected: String, found: String| Err(TrainError::Invalid { key, expected, found });
+    let (section, loss, model) = (&config.shape, &config.loss, &config.model);
+    if loss.stage != Stage::Single {
+        let expected = "single for a VAT, whose stages shape.stage names".to_owned();
+        return refuse("loss.stage", expected, format!("{:?}", loss.stage).to_lowercase());
+    }
+    if model.start != Start::Released {
+        return refuse("model.start", "released for a VAT".to_owned(), "narrow".to_owned());
+    }
+    let of_pictures = [
+        ("model.proxy", model.proxy.as_ref()),
+        ("model.vae", model.vae.as_ref()),
+        ("data.sources", config.data.sources.first().map(|source| &source.path)),
+        ("validation.source", config.validation.source.as_ref().map(|source| &source.path)),
+    ];
+    for (key, found) in of_pictures {
+        if let Some(found) = found {
+            return refuse(key, "none for a VAT, which learns from shapes".to_owned(), found.display().to_string());
+        }
+    }
+    let terms =
+        [("loss.perceptual_weight", loss.perceptual_weight), ("loss.adversarial_weight", loss.adversarial_weight)];
+    for (key, weight) in terms {
+        if weight > 0.0 {
+            return refuse(key, "0 for a VAT, which makes no pictures".to_owned(), weight.to_string());
+        }
+    }
+    let care = &config.codebook;
+    if section.stage == ShapeStage::Continuous && (care.free_steps > 0 || care.reseed_every > 0) {
+        let expected = "no care (all of its numbers 0) in the stage continuous, which has no codes".to_owned();
+        return refuse("codebook", expected, "some".to_owned());
+    }
+    let counts = [
+        ("shape.points", section.points.unwrap_or(1), 1..=1 << 24),
+        ("shape.volume_queries", section.volume_queries, 1..=1 << 24),
+        ("shape.near_queries", section.near_queries, 0..=1 << 24),
+        ("shape.lattice", section.lattice, 2..=1025),
+        ("shape.sample_lattice", section.sample_lattice, 2..=1025),
+        ("shape.validation_places", section.validation_places, 1..=1 << 24),
+    ];
+    for (key, count, range) in counts {
+        if !range.contains(&count) {
+            let expected = format!("a number from {} to {}", range.start(), range.end());
+            return refuse(key, expected, count.to_string());
+        }
+    }
+    if section.near_queries > 0 && section.near_deviations.is_empty() {
+        let expected = "at least one, as there are places near the surface".to_owned();
+        return refuse("shape.near_deviations", expected, "none".to_owned());
+    }
+    if let Some(deviation) = section.near_deviations.iter().find(|deviation| !(0.0..=1.0).contains(*deviation)) {
+        return refuse("shape.near_deviations", "numbers from 0 to 1".to_owned(), deviation.to_string());
+    }
+    let weights = [
+        ("shape.near_weight", section.near_weight),
+        ("shape.kl_weight", section.kl_weight),
+        ("shape.vq_weight", section.vq_weight),
+    ];
+    for (key, weight) in weights {
+        if let Some(weight) = weight.filter(|weight| !(weight.is_finite() && *weight >= 0.0)) {
+            return refuse(key, "a number from 0 up".to_owned(), weight.to_string());
+        }
+    }
+    Ok(())
+}
