@@ -110,6 +110,8 @@ fn both_stages_are_trained_go_on_after_an_interruption_and_end_in_a_model() {
     }
     let [first, second] = ["continuous", "quantized"].map(|name| folder.join(name));
     assert_eq!((judged(&first), judged(&second)), (vec![4], vec![1, 3, 7]));
+    printed(&mut train(folder, "free", &["--shape-stage", "quantized", "--free-steps", "4"]));
+    assert_eq!(judged(&folder.join("free")), [4], "free steps are judged without the quantizer");
     // An original and each prefix, two shapes below each other.
     let widths = [&first, &second].map(|run| sheet(run).width());
     assert_eq!(widths, [2 * 136 + 8, 4 * 136 + 8]);

@@ -1,5 +1,7 @@
 //! Training a VAT on shapes.
 
+use std::cell::Cell;
+
 use burn::tensor::Device;
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
@@ -27,6 +29,8 @@ pub struct VatTraining {
     stage: VatStage,
     /// Steps of the second stage that pass the quantizer by.
     free_steps: u64,
+    /// The step whose losses were asked for last.
+    step: Cell<u64>,
     quantizer_weight: f64,
     specs: Vec<ParamSpec>,
     validation: ShapeValidation,
@@ -76,11 +80,18 @@ impl VatTraining {
             },
             config: architecture,
             free_steps: config.codebook.free_steps,
+            step: Cell::new(0),
             quantizer_weight: config.loss.quantizer_weight,
             specs,
             validation: ShapeValidation::new(config, points, device)?,
         };
         Ok((training, feed, network))
+    }
+}
+
+impl VatTraining {
+    fn stage_at(&self, step: u64) -> VatStage {
+        if step < self.free_steps { VatStage::Continuous } else { self.stage }
     }
 }
 
@@ -111,7 +122,8 @@ impl Training for VatTraining {
         step: u64,
         rng: &mut ChaCha8Rng,
     ) -> Result<Pass, TrainError> {
-        let stage = if step < self.free_steps { VatStage::Continuous } else { self.stage };
+        self.step.set(step);
+        let stage = self.stage_at(step);
         let ShapeBatch { points, normals, queries } = batch;
         let [items, ..] = points.dims();
         let [latents, width] = [self.config.num_latents, self.config.latent_dim];
@@ -136,12 +148,13 @@ impl Training for VatTraining {
         Some(("quantizer.embedding.weight", network.quantizer_mut().codes_mut()))
     }
 
+    /// In free steps, as in the first stage.
     fn judge(&self, network: &VatNetwork) -> Result<Option<ValidationLine>, TrainError> {
-        self.validation.judge(network, self.stage)
+        self.validation.judge(network, self.stage_at(self.step.get()))
     }
 
     fn sheet(&self, network: &VatNetwork, count: usize) -> Result<Option<Picture>, TrainError> {
-        self.validation.sheet(network, self.stage, count)
+        self.validation.sheet(network, self.stage_at(self.step.get()), count)
     }
 
     fn config(&self, _network: &VatNetwork) -> serde_json::Value {
