@@ -204,7 +204,9 @@ fn a_folder_without_the_right_to_read_it() {
     std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o000)).unwrap();
     // The superuser may read everything, so the program is run as nobody, from a place that nobody can reach.
     let program = folder.path().join("tessera");
-    std::fs::copy(env!("CARGO_BIN_EXE_tessera"), &program).unwrap();
+    // Copied by a process of its own: a child that another test starts meanwhile would inherit the file as open for writing, and the
+    // system runs no such file.
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_tessera")).arg(&program).status().unwrap().success());
     let mut command = Command::new(&program);
     command.args(["encode"]).arg(&closed).arg("-o").arg("/tmp/never.tsr").args(["--device", "cpu"]);
     let is_superuser = std::fs::read_dir(&closed).is_ok();
