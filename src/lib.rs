@@ -32,7 +32,7 @@
 //! ```
 //!
 //! # Not supported
-//! The other tokenizers and generators follow; see `CHANGELOG.md`.
+//! Default models of SEED, the dual-codebook tokenizers and VAT; README.md says what else is missing.
 #![deny(missing_docs)]
 
 mod code_vectors;
