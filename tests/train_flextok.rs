@@ -4,9 +4,8 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use common::{picture, printed, refused, tessera};
+use common::{picture, printed, refused, tessera, train};
 use serde_json::{Value, json};
 use tessera::layers::checkpoint::{Weights, read_config};
 
@@ -73,12 +72,6 @@ fn bench() -> tempfile::TempDir {
     fs::copy(at("vae-run/model.safetensors"), at("vae/model.safetensors")).unwrap();
     fs::copy(at("vae-run/config.json"), at("vae/config.json")).unwrap();
     folder
-}
-
-fn train(folder: &Path, out: &str) -> Command {
-    let mut command = tessera();
-    command.arg("train").arg(folder.join("train.toml")).arg("-o").arg(folder.join(out)).arg("--quiet");
-    command
 }
 
 #[test]

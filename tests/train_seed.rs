@@ -4,10 +4,9 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use burn::tensor::{Device, Int, Tensor};
-use common::{open, picture, printed, refused, tessera};
+use common::{open, picture, printed, refused, tessera, train};
 use serde_json::{Value, json};
 use tessera::layers::checkpoint::{Weights, read_config};
 use tessera::tokenizers::{Input, load_tokens};
@@ -69,12 +68,6 @@ fn bench(kind: &str) -> tempfile::TempDir {
         .unwrap();
     fs::write(at("train.toml"), SETTINGS).unwrap();
     folder
-}
-
-fn train(folder: &Path, out: &str) -> Command {
-    let mut command = tessera();
-    command.arg("train").arg(folder.join("train.toml")).arg("-o").arg(folder.join(out)).arg("--quiet");
-    command
 }
 
 #[test]

@@ -65,8 +65,7 @@ fn bench() -> tempfile::TempDir {
 }
 
 fn train(folder: &Path, out: &str, arguments: &[&str]) -> Command {
-    let mut command = tessera();
-    command.arg("train").arg(folder.join("train.toml")).arg("-o").arg(folder.join(out)).arg("--quiet");
+    let mut command = common::train(folder, out);
     command.args(arguments);
     command
 }

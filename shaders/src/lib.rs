@@ -95,7 +95,7 @@ pub use patchify::{
 };
 pub use rotary::{RotaryOps, rotary, rotary_reference};
 pub use sample_logits::{
-    Chance, Filter, SampleLogitsOps, filtered_probabilities, sample_logits, sample_logits_reference, uniforms,
+    Chance, Filter, SampleLogitsOps, filtered_probabilities, guided, sample_logits, sample_logits_reference, uniforms,
 };
 pub use swiglu::{SwigluOps, swiglu, swiglu_reference};
 pub use triplane_sample::{

@@ -160,6 +160,17 @@ pub fn sample_logits_reference(
     passed.min_pair(last)
 }
 
+/// Classifier-free guidance of logits or velocities of any shape: `u + scale * (c - u)`, the conditional ones where there are no others
+/// or the scale is not above 1.
+///
+/// Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance" (arXiv 2207.12598).
+pub fn guided<const D: usize>(conditional: Tensor<D>, unconditional: Option<Tensor<D>>, scale: f32) -> Tensor<D> {
+    match unconditional {
+        Some(unconditional) if scale > 1.0 => unconditional.clone() + (conditional - unconditional).mul_scalar(scale),
+        _ => conditional,
+    }
+}
+
 /// Logits after guidance `[rows, codes]`, and the probabilities `[rows, codes]` that temperature and filters leave of them.
 pub fn filtered_probabilities(
     conditional: Tensor<2>,
@@ -168,10 +179,7 @@ pub fn filtered_probabilities(
     filter: Filter,
 ) -> (Tensor<2>, Tensor<2>) {
     let [rows, codes] = conditional.dims();
-    let combined = match unconditional.filter(|_| scale > 1.0) {
-        Some(unconditional) => unconditional.clone() + (conditional - unconditional).mul_scalar(scale),
-        None => conditional,
-    };
+    let combined = guided(conditional, unconditional, scale);
     let mut logits = combined.clone().div_scalar(filter.temperature.max(1e-5));
     if filter.top_k > 0 && filter.top_k < codes {
         let sorted = logits.clone().sort_descending(1);

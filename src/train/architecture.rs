@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use burn::tensor::Device;
 use tessera_generators::GeneratorConfig;
 use tessera_layers::checkpoint::{Weights, locate, read_config};
+use tessera_layers::{ParamSource, ParamSpec, Params, load_strict};
 use tessera_tokenizers::flextok::{FlexTokConfig, resolve_vae};
 use tessera_tokenizers::{LoadError, ModelConfig};
 
-use super::TrainError;
+use super::{TrainConfig, TrainError};
 
 /// What is trained.
 #[allow(clippy::large_enum_variant, reason = "there is one")]
@@ -43,4 +45,23 @@ pub fn read_architecture(path: &Path) -> Result<Architecture, TrainError> {
 pub fn open_weights(model: &Path) -> Result<Weights, TrainError> {
     let files = locate(&model.to_string_lossy()).map_err(LoadError::from)?;
     Ok(Weights::open(&files.weights)?)
+}
+
+/// A network and its parameters by released name: from the weights that the settings name, else at its start by their seed.
+pub fn start_network<M>(
+    config: &TrainConfig,
+    device: &Device,
+    make: impl Fn(&Params) -> Result<M, LoadError>,
+) -> Result<(M, Vec<ParamSpec>), TrainError> {
+    match &config.model.from {
+        Some(from) => {
+            let (network, specs, _) = load_strict(&open_weights(from)?, &[], device, make)?;
+            Ok((network, specs))
+        }
+        None => {
+            let source = ParamSource::seeded(config.run.seed, device);
+            let network = make(&source.root())?;
+            Ok((network, source.into_taken()))
+        }
+    }
 }

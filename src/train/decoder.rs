@@ -4,10 +4,10 @@ use burn::tensor::{Device, Int, Tensor};
 use rand_chacha::ChaCha8Rng;
 use tessera_generators::decoder::{Decoder, DecoderConfig, DecoderGenerator, ModelType, Prompt, taught};
 use tessera_generators::{Content, Generator, GeneratorInfo, Words};
-use tessera_layers::{ParamSource, ParamSpec, Params, load_strict};
+use tessera_layers::ParamSpec;
 use tessera_tokenizers::LoadError;
 
-use super::architecture::open_weights;
+use super::architecture::start_network;
 use super::codes::{CodeBatch, Codes};
 use super::generator::{GeneratorLosses, GeneratorObjective, TrainingCodes};
 use super::{TrainConfig, TrainError};
@@ -41,18 +41,7 @@ impl DecoderObjective {
         let vocab = vec![u32::try_from(architecture.vocab_size).unwrap_or(u32::MAX)];
         let layout = architecture.token_layout().map_err(LoadError::from)?;
         codes.encoder.check(&GeneratorInfo::new("next-token", layout, Content::Codes { vocab }))?;
-        let make = |params: &Params| Decoder::new(params, &architecture);
-        let (network, specs) = match &config.model.from {
-            Some(from) => {
-                let (network, specs, _) = load_strict(&open_weights(from)?, &[], device, make)?;
-                (network, specs)
-            }
-            None => {
-                let source = ParamSource::seeded(config.run.seed, device);
-                let network = make(&source.root())?;
-                (network, source.into_taken())
-            }
-        };
+        let (network, specs) = start_network(config, device, |params| Ok(Decoder::new(params, &architecture)?))?;
         let section = &config.generator;
         let (label_smoothing, z_loss_weight) = (section.label_smoothing, section.z_loss_weight);
         Ok((Self { config: architecture, specs, label_smoothing, z_loss_weight }, network))

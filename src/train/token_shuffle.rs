@@ -6,10 +6,10 @@ use tessera_generators::token_shuffle::{
     TokenShuffle, TokenShuffleConfig, TokenShuffleNetwork, Windows, losses, teach,
 };
 use tessera_generators::{Content, Generator, GeneratorInfo, Words};
-use tessera_layers::{ParamSource, ParamSpec, Params, Trace, load_strict};
+use tessera_layers::{ParamSpec, Trace};
 use tessera_tokenizers::LoadError;
 
-use super::architecture::open_weights;
+use super::architecture::start_network;
 use super::codes::{CodeBatch, Codes};
 use super::generator::{GeneratorLosses, GeneratorObjective, TrainingCodes};
 use super::{TrainConfig, TrainError};
@@ -53,18 +53,8 @@ impl TokenShuffleObjective {
         let vocab = vec![u32::try_from(architecture.image_vocab).unwrap_or(u32::MAX)];
         let info = GeneratorInfo::new("token-shuffle", architecture.token_layout(), Content::Codes { vocab });
         codes.encoder.check(&info)?;
-        let make = |params: &Params| TokenShuffleNetwork::new(params, &architecture);
-        let (network, specs) = match &config.model.from {
-            Some(from) => {
-                let (network, specs, _) = load_strict(&open_weights(from)?, &[], device, make)?;
-                (network, specs)
-            }
-            None => {
-                let source = ParamSource::seeded(config.run.seed, device);
-                let network = make(&source.root())?;
-                (network, source.into_taken())
-            }
-        };
+        let (network, specs) =
+            start_network(config, device, |params| Ok(TokenShuffleNetwork::new(params, &architecture)?))?;
         let windows = architecture.windows().map_err(LoadError::from)?;
         let label_smoothing = config.generator.label_smoothing;
         Ok((Self { config: architecture, windows, specs, label_smoothing }, network))

@@ -4,10 +4,10 @@ use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use tessera_generators::xar::{Xar, XarConfig, XarNetwork, XarPrompt, draw, loss};
 use tessera_generators::{Content, Generator, GeneratorInfo, Words};
-use tessera_layers::{ParamSource, ParamSpec, Params, Trace, load_strict};
+use tessera_layers::{ParamSpec, Trace};
 use tessera_tokenizers::LoadError;
 
-use super::architecture::open_weights;
+use super::architecture::start_network;
 use super::codes::{CodeBatch, Codes};
 use super::generator::{GeneratorLosses, GeneratorObjective, TrainingCodes};
 use super::{TrainConfig, TrainError};
@@ -39,18 +39,7 @@ impl XarObjective {
         architecture.check().map_err(LoadError::from)?;
         let content = Content::Latents { channels: architecture.vae_embed_dim };
         codes.encoder.check(&GeneratorInfo::new("xar", architecture.layout(), content))?;
-        let make = |params: &Params| XarNetwork::new(params, &architecture);
-        let (network, specs) = match &config.model.from {
-            Some(from) => {
-                let (network, specs, _) = load_strict::<_, LoadError>(&open_weights(from)?, &[], device, make)?;
-                (network, specs)
-            }
-            None => {
-                let source = ParamSource::seeded(config.run.seed, device);
-                let network = make(&source.root())?;
-                (network, source.into_taken())
-            }
-        };
+        let (network, specs) = start_network(config, device, |params| XarNetwork::new(params, &architecture))?;
         Ok((Self { config: architecture, specs }, network))
     }
 

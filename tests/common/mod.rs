@@ -78,3 +78,10 @@ pub fn refused(command: &mut Command) -> String {
     assert_eq!(sentence.trim_end().lines().count(), 1, "{command:?} said {stderr}");
     sentence.trim_end().to_owned()
 }
+
+/// The training that `train.toml` in a folder describes, into a run's folder beside it.
+pub fn train(folder: &Path, out: &str) -> Command {
+    let mut command = tessera();
+    command.arg("train").arg(folder.join("train.toml")).arg("-o").arg(folder.join(out)).arg("--quiet");
+    command
+}

@@ -1,9 +1,12 @@
 //! SEED behind the common handle, its vocabulary for language models, and what its losses train.
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+#[path = "common/moved.rs"]
+mod moved;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use moved::moved;
 use tessera_layers::checkpoint::{NamedTensor, Precision, Weights, write_safetensors};
-use tessera_layers::{Init, ParamSource, ParamSpec, Trace};
+use tessera_layers::{Init, ParamSource, Trace};
 use tessera_tokenizers::seed::train::{
     Captions, Sides, class_contrastive_loss, clean_caption, codec_losses, contrastive_loss, contrastive_losses,
     cosine_loss, two_view_loss,
@@ -199,29 +202,6 @@ fn broken_pictures_are_told_apart() {
     let grid =
         Tokens::new(vec![0; 2], 1, TokenLayout::Grid { height: 1, width: 2 }, vec![8192], Fingerprint::default());
     assert!(matches!(two.pictures_of(&grid.unwrap()), Err(OtherTokens { .. })));
-}
-
-/// Whether each parameter has a gradient other than zero.
-struct Moved<'a> {
-    specs: &'a [ParamSpec],
-    gradients: &'a Gradients,
-    found: Vec<(String, bool)>,
-}
-
-impl ModuleVisitor for Moved<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(spec) = self.specs.iter().find(|spec| spec.id == param.id) {
-            let gradient = param.val().grad(self.gradients);
-            let moved = gradient.is_some_and(|gradient| gradient.into_data().iter::<f32>().any(|x| x != 0.0));
-            self.found.push((spec.name.clone(), moved));
-        }
-    }
-}
-
-fn moved<M: Module>(module: &M, specs: &[ParamSpec], gradients: &Gradients) -> Vec<(String, bool)> {
-    let mut visitor = Moved { specs, gradients, found: Vec::new() };
-    module.visit(&mut visitor);
-    visitor.found
 }
 
 fn strong(_: &str, shape: &[usize], init: Init) -> Init {

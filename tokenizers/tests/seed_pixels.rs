@@ -1,10 +1,13 @@
 //! SEED's pixel decoder: pictures of prefixes, what is trained by what, and that it learns.
 
-use burn::module::{Module, ModuleVisitor, Param};
+#[path = "common/moved.rs"]
+mod moved;
+
 use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
+use moved::moved;
 use rand::SeedableRng as _;
-use tessera_layers::{Init, ParamSpec, Trace};
+use tessera_layers::{Init, Trace};
 use tessera_tokenizers::flextok::{Guidance, flow_noise};
 use tessera_tokenizers::seed::{EncoderConfig, LossWeights, QformerConfig, SeedConfig, SeedKind, VitConfig, normalise};
 use tessera_tokenizers::seed_pixels::train::{
@@ -120,22 +123,6 @@ fn a_configuration_is_read_and_written_and_wrong_sizes_are_named() {
     }
 }
 
-struct Moved<'a> {
-    specs: &'a [ParamSpec],
-    gradients: &'a Gradients,
-    found: Vec<(String, bool)>,
-}
-
-impl ModuleVisitor for Moved<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(spec) = self.specs.iter().find(|spec| spec.id == param.id) {
-            let gradient = param.val().grad(self.gradients);
-            let moved = gradient.is_some_and(|gradient| gradient.into_data().iter::<f32>().any(|x| x != 0.0));
-            self.found.push((spec.name.clone(), moved));
-        }
-    }
-}
-
 /// One pass of training.
 fn losses(network: &SeedPixelsNetwork, shown: Shown, trains_encoder: bool) -> seed_pixels::train::PixelLosses {
     let seen = normalise(images(2, 16)).autodiff();
@@ -159,9 +146,8 @@ fn pixels_train_the_codec_straight_through_the_quantizer_and_never_the_encoder()
         });
         let found = losses(&network, Shown::prefix(6), false);
         let gradients = found.pixels.backward();
-        let mut visitor = Moved { specs: &specs, gradients: &gradients, found: Vec::new() };
-        network.visit(&mut visitor);
-        let moved = |name: &str| visitor.found.iter().any(|(other, moved)| other.starts_with(name) && *moved);
+        let found_moved = moved(&network, &specs, &gradients);
+        let is_moved = |name: &str| found_moved.iter().any(|(other, moved)| other.starts_with(name) && *moved);
         for name in [
             "encode_task_layer",
             "decode_task_layer",
@@ -170,7 +156,7 @@ fn pixels_train_the_codec_straight_through_the_quantizer_and_never_the_encoder()
             "distill_image_proj",
             "pixel_decoder",
         ] {
-            assert!(moved(name), "{kind:?} {name}");
+            assert!(is_moved(name), "{kind:?} {name}");
         }
         // No prefix and no null was shown, and rebuilding is no matter of pixels.
         for name in [
@@ -183,22 +169,20 @@ fn pixels_train_the_codec_straight_through_the_quantizer_and_never_the_encoder()
             "pos_embed.",
             "pixel_decoder.mask_vector",
         ] {
-            assert!(!moved(name), "{kind:?} {name}");
+            assert!(!is_moved(name), "{kind:?} {name}");
         }
         // Where it is asked for, the encoder learns too, but for the text that it has not.
         let through = losses(&network, Shown::prefix(6), true);
         let gradients = through.pixels.backward();
-        let mut visitor = Moved { specs: &specs, gradients: &gradients, found: Vec::new() };
-        network.visit(&mut visitor);
-        let moved = |name: &str| visitor.found.iter().any(|(other, moved)| other.starts_with(name) && *moved);
+        let found_moved = moved(&network, &specs, &gradients);
+        let is_moved = |name: &str| found_moved.iter().any(|(other, moved)| other.starts_with(name) && *moved);
         for name in ["visual_encoder.blocks", "ln_vision", "Qformer", "query_tokens"] {
-            assert!(moved(name), "{kind:?} {name}");
+            assert!(is_moved(name), "{kind:?} {name}");
         }
         let part = losses(&network, Shown::prefix(2), false);
         let gradients = part.pixels.backward();
-        let mut visitor = Moved { specs: &specs, gradients: &gradients, found: Vec::new() };
-        network.visit(&mut visitor);
-        assert!(visitor.found.iter().any(|(name, moved)| name == "pixel_decoder.mask_vector" && *moved));
+        let found_moved = moved(&network, &specs, &gradients);
+        assert!(found_moved.iter().any(|(name, moved)| name == "pixel_decoder.mask_vector" && *moved));
         // SEED's own losses do not see the prefix.
         let number = |loss: Tensor<1>| loss.into_scalar::<f32>();
         assert_eq!(number(part.codec.total), number(found.codec.total));

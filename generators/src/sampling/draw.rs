@@ -1,7 +1,7 @@
 //! Drawing ids that stay on the device.
 
 use burn::tensor::{Int, Tensor};
-use tessera_shaders::{Chance, Filter, sample_logits};
+use tessera_shaders::{Chance, Filter, guided, sample_logits};
 
 use super::Sampling;
 
@@ -23,12 +23,4 @@ pub fn draw(
     }
     let filter = Filter { temperature, top_k: sampling.top_k.unwrap_or(0), top_p: sampling.top_p.unwrap_or(1.0) };
     sample_logits(conditional, unconditional, scale, filter, Chance::Counter { seed, step })
-}
-
-/// Logits after guidance, `[rows, codes]`; the conditional ones where there is none.
-pub(crate) fn guided(conditional: Tensor<2>, unconditional: Option<Tensor<2>>, scale: f32) -> Tensor<2> {
-    match unconditional {
-        Some(unconditional) if scale > 1.0 => unconditional.clone() + (conditional - unconditional).mul_scalar(scale),
-        _ => conditional,
-    }
 }

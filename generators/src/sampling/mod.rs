@@ -4,5 +4,5 @@ mod draw;
 mod options;
 
 pub use draw::draw;
-pub(crate) use draw::guided;
 pub use options::Sampling;
+pub(crate) use tessera_shaders::guided;

@@ -7,6 +7,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 use serde::{Deserialize, Serialize};
+use tessera_shaders::guided;
 
 use super::network::thousandths;
 use super::{XarNetwork, XarPrompt};
@@ -151,7 +152,7 @@ pub fn sample(
                     let velocity = network.entity(doubled(&x), condition(time_seen), entity, false, &mut caches);
                     (listener.on_step)(&Seen { entity, step, state: &x, velocity: &velocity });
                     let scale = scales.get(entity).copied().unwrap_or(1.0);
-                    let v = guided(velocity, rows, scale);
+                    let v = guided_rows(velocity, rows, scale);
                     let next = times.get(step + 1).copied().unwrap_or(0.0);
                     x = match plan.solver {
                         Solver::Ode => x + v.mul_scalar(next - time),
@@ -185,13 +186,9 @@ pub fn sample(
     Ok(Tensor::cat(found, 1))
 }
 
-/// `u + scale (c - u)` of conditional rows, then unconditional ones; the conditional ones up to a scale of 1.
-fn guided(velocity: Tensor<3>, rows: usize, scale: f32) -> Tensor<3> {
+/// Guidance of conditional rows by the unconditional ones behind them, where there are any.
+fn guided_rows(velocity: Tensor<3>, rows: usize, scale: f32) -> Tensor<3> {
     let [all, ..] = velocity.dims();
-    let conditional = velocity.clone().narrow(0, 0, rows);
-    if all == rows || scale <= 1.0 {
-        return conditional;
-    }
-    let unconditional = velocity.narrow(0, rows, rows);
-    unconditional.clone() + (conditional - unconditional).mul_scalar(scale)
+    let unconditional = (all > rows).then(|| velocity.clone().narrow(0, rows, rows));
+    guided(velocity.narrow(0, 0, rows), unconditional, scale)
 }

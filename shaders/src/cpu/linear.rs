@@ -3,6 +3,8 @@
 //! The rows are packed once, 32 to a block; the weight is read where it lies, eight outputs at a time, and its eight rows
 //! stay in the first-level cache while they meet the blocks of a task, which stay in the second-level cache.
 
+use std::borrow::Cow;
+
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 use rayon::prelude::*;
@@ -83,10 +85,16 @@ pub fn linear(x: Strided, weight: Strided, bias: Option<&[f32]>, [rows, depth, o
     });
     if few > 0 {
         let first = rows - few;
-        let x: Vec<f32> = (first..rows)
-            .flat_map(|row| (0..depth).map(move |k| row * x.strides[0] + k * x.strides[1]))
-            .map(|at| x.values[at])
-            .collect();
+        let x = match x.strides {
+            // Side by side already.
+            [stride, 1] if stride == depth => Cow::Borrowed(&x.values[first * depth..rows * depth]),
+            [stride, step] => Cow::Owned(
+                (first..rows)
+                    .flat_map(|row| (0..depth).map(move |k| row * stride + k * step))
+                    .map(|at| x.values[at])
+                    .collect(),
+            ),
+        };
         (0..chunks).into_par_iter().for_each(|chunk| {
             let range = chunk * OUTPUTS..outputs.min((chunk + 1) * OUTPUTS);
             let mut values = vec![0.0; few * range.len()];
