@@ -75,7 +75,8 @@ impl<'a> Start<'a> {
     /// Queries and keys of a packed projection `[3 width, width]` that read the slow features, as many as a head has room for.
     fn look(&self, values: &mut [f32], width: usize, heads: usize) {
         let head = width / heads.max(1);
-        let slow: Vec<usize> = slow_channels(&self.config.input).into_iter().filter(|&channel| channel < width).collect();
+        let slow: Vec<usize> =
+            slow_channels(&self.config.input).into_iter().filter(|&channel| channel < width).collect();
         for index in 0..heads {
             let bump = BUMP / f32::from(u8::try_from(index.min(3)).unwrap_or(3)).exp2();
             // Layer normalisation multiplies both sides by the inverse of a token's deviation; attention divides by the root of the head.
@@ -109,7 +110,8 @@ fn halve(sides: [[f32; 2]; 3], count: usize, anchors: &mut Vec<[f32; 3]>) {
         return anchors.extend((count == 1).then_some(centre));
     }
     let length = |[low, high]: [f32; 2]| high - low;
-    let longest = (1..3).fold(0, |best, axis| if length(sides[axis]) > length(sides[best]) + 1e-4 { axis } else { best });
+    let longest =
+        (1..3).fold(0, |best, axis| if length(sides[axis]) > length(sides[best]) + 1e-4 { axis } else { best });
     let (first, [low, high]) = (count / 2, sides[longest]);
     let cut = low + (high - low) * first as f32 / count as f32;
     let (mut below, mut above) = (sides, sides);
@@ -138,7 +140,8 @@ fn frequencies(input: &PointsConfig) -> impl Iterator<Item = f32> {
 
 /// The features of a place as [`point_features`](super::point_features) arranges them, without a normal; 0 for what is not known.
 fn features(place: [Option<f32>; 3], input: &PointsConfig) -> Vec<f32> {
-    let angles = || place.into_iter().flat_map(|at| frequencies(input).map(move |frequency| at.map(|at| at * frequency)));
+    let angles =
+        || place.into_iter().flat_map(|at| frequencies(input).map(move |frequency| at.map(|at| at * frequency)));
     let of = |function: fn(f32) -> f32| angles().map(move |angle| angle.map_or(0.0, function));
     place.into_iter().map(Option::unwrap_or_default).chain(of(f32::sin)).chain(of(f32::cos)).collect()
 }
