@@ -198,6 +198,7 @@ impl PrefixMean {
 #[cfg(test)]
 mod tests {
     use tessera_datasets::shape::FScore;
+    use tessera_tokenizers::{Fingerprint, TokenLayout};
 
     use super::*;
 
@@ -218,14 +219,8 @@ mod tests {
     fn a_shape_without_a_surface_counts_as_nothing_alike_and_not_in_distances() {
         let options = ShapeOptions { places: 10, ..ShapeOptions::default() };
         let mut evaluation = ShapeEvaluation::new(options, 9, &[4]);
-        let tokens = Tokens::new(
-            vec![1, 1, 2],
-            1,
-            tessera_tokenizers::TokenLayout::Ordered1D { len: 3 },
-            vec![4],
-            tessera_tokenizers::Fingerprint::UNKNOWN,
-        );
-        let tokens = tokens.unwrap();
+        let layout = TokenLayout::Ordered { len: 3 };
+        let tokens = Tokens::new(vec![1, 1, 2], 1, layout, vec![4], Fingerprint::default()).unwrap();
         evaluation.add(&tokens, &[prefix(Some(0.8))]).unwrap();
         evaluation.add(&tokens, &[prefix(None)]).unwrap();
         let report = evaluation.report();
