@@ -21,6 +21,12 @@ const TOKENIZER: BuiltIn = BuiltIn {
     name: "built-in tokenizer",
 };
 
+const SHAPE_TOKENIZER: BuiltIn = BuiltIn {
+    config: include_str!("../models/vat-tiny/config.json"),
+    weights: include_bytes!("../models/vat-tiny/model.safetensors"),
+    name: "built-in tokenizer of shapes",
+};
+
 const GENERATOR: BuiltIn = BuiltIn {
     config: include_str!("../models/next-token-tiny-64/config.json"),
     weights: include_bytes!("../models/next-token-tiny-64/model.safetensors"),
@@ -45,6 +51,16 @@ impl BuiltIn {
 /// [`LoadError`] if the device cannot hold it.
 pub fn default_tokenizer(device: &Device) -> Result<Box<dyn Tokenizer>, LoadError> {
     let (document, weights) = TOKENIZER.open()?;
+    ModelConfig::from_value(&document)?.load(&weights, device)
+}
+
+/// The tokenizer of `models/vat-tiny`: shapes to 511 tokens of 8 bits in nine scales. Its model card says how it was trained and
+/// what it is good for.
+///
+/// # Errors
+/// [`LoadError`] if the device cannot hold it.
+pub fn default_shape_tokenizer(device: &Device) -> Result<Box<dyn Tokenizer>, LoadError> {
+    let (document, weights) = SHAPE_TOKENIZER.open()?;
     ModelConfig::from_value(&document)?.load(&weights, device)
 }
 

@@ -274,7 +274,36 @@ fn eval_measures_a_model_on_meshes_and_on_procedural_shapes() {
     assert!(table.contains("1 shapes") && table.contains("broken"), "{table}");
     assert!(refused(&mut eval(&[meshes.to_str().unwrap(), "--strict"])).contains("broken"));
     let mut pictures = tessera();
-    assert!(refused(pictures.args(["eval", "--solids", "1"])).contains("not of shapes"));
+    pictures.args(["eval", "--solids", "1", "--model"]).arg(tiny_model());
+    assert!(refused(&mut pictures).contains("not of shapes"));
+}
+
+/// The program's own model, which no command has to name.
+#[test]
+fn the_built_in_model_brings_a_shape_through_its_tokens() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let plate = Solid::Cuboid { half: [0.7, 0.15, 0.5], rounding: 0.05 }.mesh(65).unwrap();
+    save_mesh(at("plate.ply"), &plate).unwrap();
+    for device in ["cpu", "gpu"] {
+        let run = |words: &[&str], input: &str, out: &str| {
+            let mut command = tessera();
+            printed(command.args(words).args(["--device", device]).arg(at(input)).arg("-o").arg(at(out)))
+        };
+        run(&["encode"], "plate.ply", "plate.tsr");
+        assert_eq!(load_tokens(&at("plate.tsr"), false).unwrap().tokens.positions(), 511);
+        assert!(std::fs::metadata(at("plate.tsr")).unwrap().len() < 620);
+        run(&["decode", "--resolution", "65"], "plate.tsr", "back.ply");
+        assert!(check_mesh(&load_mesh(at("back.ply")).unwrap()).manifold);
+        run(&["decode", "--scales", "3", "--resolution", "33"], "plate.tsr", "meshes/");
+        assert!(at("meshes").join("plate.ply").is_file());
+        let told = run(&["reconstruct", "--json", "--resolution", "65"], "plate.ply", "sheet.png");
+        let told = json_of(&told);
+        let prefixes = told["reconstructions"].as_array().unwrap();
+        let iou = |prefix: &Value| prefix["figures"]["iou"].as_f64().unwrap_or(0.0);
+        assert_eq!(prefixes.len(), 9);
+        assert!(iou(&prefixes[8]) > 0.8 && iou(&prefixes[8]) > iou(&prefixes[0]), "{device}: {told}");
+    }
 }
 
 fn iou_of_last(shape: &Value) -> f64 {

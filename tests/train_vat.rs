@@ -216,6 +216,7 @@ fn settings_that_do_not_fit_are_refused() {
         (&["--perceptual-weight", "1"], "loss.perceptual_weight"),
         (&["--reseed-every", "5"], "codebook"),
         (&["--shape-points", "0"], "shape.points"),
+        (&["--shape-prefix-probability", "2"], "shape.prefix_probability"),
         (&["--volume-queries", "0"], "shape.volume_queries"),
         (&["--near-deviations", "0.1,-2"], "shape.near_deviations"),
         (&["--lattice", "1"], "shape.lattice"),

@@ -12,8 +12,8 @@ use tessera::tokenizers::{ResizeFilter, Tokenizer, TokenizerInfo};
 
 #[derive(Args)]
 pub struct Common {
-    /// Folder, weight file or hub id of a model (the hub's cache on disk is read, never the network); the model that is
-    /// built into the program where absent.
+    /// Folder, weight file or hub id of a model (the hub's cache on disk is read, never the network); where absent the model
+    /// that is built into the program, for pictures or for shapes.
     #[arg(long, global = true, value_name = "MODEL", help_heading = "Common options")]
     pub model: Option<String>,
     /// auto (a hardware GPU, else the CPU), cpu, gpu or gpu:N.
@@ -36,10 +36,11 @@ impl Common {
         Ok(self.device.open()?)
     }
 
-    /// Opens the tokenizer on a device.
-    pub fn open_tokenizer(&self, device: &Device) -> Result<Box<dyn Tokenizer>> {
+    /// Opens the tokenizer on a device; where none is named, the built-in one of pictures or, as it is `for_shapes`, of shapes.
+    pub fn open_tokenizer(&self, for_shapes: bool, device: &Device) -> Result<Box<dyn Tokenizer>> {
         Ok(match &self.model {
             Some(spec) => tessera::from_pretrained(spec, device)?,
+            None if for_shapes => tessera::default_shape_tokenizer(device)?,
             None => tessera::default_tokenizer(device)?,
         })
     }

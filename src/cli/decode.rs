@@ -10,7 +10,7 @@ use serde_json::json;
 use tessera::datasets::save_png;
 use tessera::datasets::shape::is_mesh_name;
 use tessera::layers::checkpoint::{NamedTensor, Precision, write_safetensors};
-use tessera::tokenizers::{TokenizerInfo, load_tokens};
+use tessera::tokenizers::{TokenLayout, TokenizerInfo, load_tokens};
 use tessera::{DecodeOptions, Tokenizer, Tokens};
 
 use super::common::Common;
@@ -25,7 +25,7 @@ use super::output::{Done, table};
 #[command(after_help = "Examples:\n  tessera decode photo.tsr -o photo.png\n  \
                         tessera decode photo.tsr -o rough.png --keep 8\n  \
                         head -c 4000 photo.tsr > cut.tsr && tessera decode cut.tsr -o cut.png --partial\n  \
-                        tessera decode chair.tsr --model vat/ -o chair.ply --scales 5\n  \
+                        tessera decode chair.tsr -o chair.ply --scales 5\n  \
                         tessera decode photo.tsr --model seed/ -o features.safetensors")]
 pub struct Arguments {
     /// Token files (.tsr or .safetensors).
@@ -52,7 +52,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let device = common.open_device()?;
-    let tokenizer = common.open_tokenizer(&device)?;
+    let tokenizer = common.open_tokenizer(makes_shapes(arguments)?, &device)?;
     let mut options = DecodeOptions::default();
     options.keep = match arguments.scales {
         Some(scales) => Some(end_of(scales, tokenizer.info())?),
@@ -92,6 +92,18 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         json: json!({ "files": files, "peak_memory_bytes": tessera::peak_memory() }),
         quiet: quiet.join("\n"),
         passed: true,
+    })
+}
+
+/// Whether shapes are asked for: by the name of what is written or, where that is a folder, by the layout of the tokens, which of
+/// the built-in models the one of shapes alone has in scales.
+fn makes_shapes(arguments: &Arguments) -> Result<bool> {
+    Ok(match (is_mesh_name(&arguments.out), arguments.tokens.as_slice()) {
+        (true, _) => true,
+        (false, [first, ..]) if arguments.out.extension().is_none() => {
+            matches!(load_tokens(first, arguments.partial)?.tokens.layout(), TokenLayout::Scales { .. })
+        }
+        (false, _) => false,
     })
 }
 

@@ -10,7 +10,7 @@ use tessera::tokenizers::save_tokens;
 
 use super::common::{Common, PictureOptions};
 use super::encode_shapes;
-use super::inputs::{outputs, pictures, read_picture, refuse_mesh};
+use super::inputs::{holds_meshes, outputs, pictures, read_picture, refuse_mesh};
 use super::output::{Done, bytes, table};
 
 /// Encodes pictures (PNG, JPEG, WebP), or meshes (PLY, OBJ, STL, GLB, glTF) where the model is one of shapes. A picture is resized to the model's size as the model's release does it; with
@@ -18,7 +18,7 @@ use super::output::{Done, bytes, table};
 #[derive(Args)]
 #[command(after_help = "Examples:\n  tessera encode photo.jpg -o photo.tsr --tile\n  \
                         tessera encode photos/ -o tokens/ --keep 32\n  \
-                        tessera encode chair.ply --model vat/ -o chair.tsr\n  \
+                        tessera encode chair.ply -o chair.tsr\n  \
                         cat photo.png | tessera encode - -o photo.safetensors")]
 pub struct Arguments {
     /// Pictures or meshes, folders of them, or - for standard input.
@@ -55,7 +55,8 @@ impl Arguments {
 
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let device = common.open_device()?;
-    let tokenizer = common.open_tokenizer(&device)?;
+    let for_shapes = arguments.inputs.iter().all(|input| holds_meshes(input));
+    let tokenizer = common.open_tokenizer(for_shapes, &device)?;
     if tessera::is_of_shapes(tokenizer.info()) {
         return encode_shapes::run(arguments, &*tokenizer, &device, common);
     }

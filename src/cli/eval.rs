@@ -16,22 +16,22 @@ use tessera::tokenizers::{Tokenizer, TokenizerInfo};
 use super::common::{Common, PictureOptions};
 use super::counts::counts;
 use super::eval_samples::SampleArguments;
-use super::eval_shapes::{ShapeArguments, holds_meshes};
+use super::eval_shapes::ShapeArguments;
 use super::flow::FlowArguments;
-use super::inputs::{pictures, read_picture};
+use super::inputs::{holds_meshes, pictures, read_picture};
 use super::judges::JudgeOptions;
 use super::output::{Done, bytes, table};
 
 /// Measures a tokenizer on a set of pictures: bits per pixel, PSNR, SSIM, MS-SSIM, perceptual distances and codebook usage
 /// for every token count, beside JPEG and WebP. Each picture is encoded once and decoded from each count; with --tile at its full
 /// resolution, else resized to the model's square. Codecs get the same pictures. With two folders of meshes instead: how alike
-/// meshes of the same name are; with one, or --solids, and a model of shapes: F-score, IoU and distances of every prefix of the tokens.
+/// meshes of the same name are; with one, or --solids: F-score, IoU and distances of every prefix of the tokens.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  tessera eval photos/ --tile --baselines jpeg:1-20,webp:0-5 -o report/\n  \
                         tessera eval photos/ --tokens 16,64 --min-psnr 22\n  \
                         tessera eval samples/ --against unseen/ --learnt train/ -o report/\n  \
                         tessera eval decoded/ meshes/ --points 100000 -o report/\n  \
-                        tessera eval --model models/vat-tiny meshes/ -o report/\n\n\
+                        tessera eval meshes/ -o report/\n\n\
                         Bits per pixel are tokens x log2(vocabulary) / pixels, for JPEG and WebP those of the whole file.")]
 pub struct Arguments {
     /// Pictures, or folders of pictures; or two folders of meshes: shapes, and what they should be; or meshes for a model of shapes.
@@ -82,7 +82,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     if arguments.samples.are_given() {
         return super::eval_samples::run(arguments, common);
     }
-    if super::eval_shape_model::is_asked(arguments, common.model.is_some(), holds_meshes) {
+    if super::eval_shape_model::is_asked(arguments) {
         return super::eval_shape_model::run(arguments, common);
     }
     if arguments.data.first().is_some_and(|first| holds_meshes(first)) {
@@ -97,7 +97,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         prepare(folder)?;
     }
     let device = common.open_device()?;
-    let tokenizer = common.open_tokenizer(&device)?;
+    let tokenizer = common.open_tokenizer(false, &device)?;
     let info = tokenizer.info();
     let framing = arguments.picture.framing(&*tokenizer);
     let options = EvaluationOptions {

@@ -1,6 +1,6 @@
 //! `tessera eval --model MODEL MESHES`
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,6 +14,7 @@ use tessera::shaders::device::describe;
 use super::common::Common;
 use super::counts::counts;
 use super::eval::{Arguments, prepare, write_report};
+use super::inputs::holds_meshes;
 use super::output::{Done, table};
 use super::reconstruct_shape::{SIDE, drawn, number, said};
 
@@ -61,7 +62,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         prepare(folder)?;
     }
     let device = common.open_device()?;
-    let tokenizer = common.open_tokenizer(&device)?;
+    let tokenizer = common.open_tokenizer(true, &device)?;
     let info = tokenizer.info();
     if !tessera::is_of_shapes(info) {
         return Err(tessera::Error::NotOfShapes.into());
@@ -177,8 +178,8 @@ fn describe_report(report: &ShapeModelReport, skipped: &[Skipped]) -> String {
     text
 }
 
-/// Whether the data are shapes for a model (named, if it is not plain from --solids), rather than two folders to compare.
-pub fn is_asked(arguments: &Arguments, is_named: bool, holds_meshes: impl Fn(&Path) -> bool) -> bool {
-    let asks_model = arguments.shapes.solids() > 0 || (is_named && arguments.data.len() == 1);
+/// Whether the data are shapes for a model, rather than two folders to compare.
+pub fn is_asked(arguments: &Arguments) -> bool {
+    let asks_model = arguments.shapes.solids() > 0 || arguments.data.len() == 1;
     asks_model && arguments.data.iter().all(|place| holds_meshes(place))
 }

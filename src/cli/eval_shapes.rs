@@ -8,12 +8,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
-use tessera::datasets::shape::{Mesh, RenderOptions, View, is_mesh_name, load_mesh, mesh_folder, render};
-use tessera::datasets::{Sheet, image_folder, save_png};
+use tessera::datasets::shape::{Mesh, RenderOptions, View, load_mesh, mesh_folder, render};
+use tessera::datasets::{Sheet, save_png};
 use tessera::eval::{ShapeFigures, ShapeOptions, ShapePair, ShapeReport, compare_shapes};
 
 use super::common::Common;
 use super::eval::{Arguments, at_least_one, prepare, write_report};
+use super::inputs::holds_meshes;
 use super::output::{Done, table};
 
 /// How meshes are compared.
@@ -68,19 +69,10 @@ struct Skipped {
 /// Pairs that are drawn beside each other.
 const SHOWN: usize = 12;
 
-/// Whether a path is a mesh, or a folder that holds meshes and no pictures.
-pub fn holds_meshes(path: &Path) -> bool {
-    if !path.is_dir() {
-        return is_mesh_name(path);
-    }
-    let has_pictures = || image_folder(path, true).is_ok_and(|found| !found.is_empty());
-    mesh_folder(path).is_ok_and(|found| !found.is_empty()) && !has_pictures()
-}
-
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let [shapes, truth] = arguments.data.as_slice() else {
         bail!(
-            "expected two folders of meshes, the shapes and what they should be, or one and a model of shapes with --model; found {}",
+            "expected two folders of meshes, the shapes and what they should be, or one for a model of shapes; found {}",
             arguments.data.len()
         );
     };

@@ -79,6 +79,15 @@ pub fn read_mesh(path: &Path, info: &TokenizerInfo) -> Result<Mesh> {
     })
 }
 
+/// Whether a path is a mesh, or a folder that holds meshes and no pictures.
+pub fn holds_meshes(path: &Path) -> bool {
+    if !path.is_dir() {
+        return is_mesh_name(path);
+    }
+    let has_pictures = || image_folder(path, true).is_ok_and(|found| !found.is_empty());
+    mesh_folder(path).is_ok_and(|found| !found.is_empty()) && !has_pictures()
+}
+
 /// Refuses a mesh as the input of a model of pictures.
 pub fn refuse_mesh(path: &Path, info: &TokenizerInfo) -> Result<()> {
     ensure!(

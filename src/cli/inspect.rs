@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     }
     match &arguments.file {
         None => {
-            let tokenizer = common.open_tokenizer(&common.open_device()?)?;
+            let tokenizer = common.open_tokenizer(false, &common.open_device()?)?;
             let mut facts = model_facts(tokenizer.info());
             facts.push(("codes of a position", json!(tokenizer.depth_names())));
             Ok(done(facts))

@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::json;
 use tessera::DecodeOptions;
+use tessera::datasets::shape::is_mesh_name;
 use tessera::datasets::{Sheet, psnr, save_png};
 
 use super::common::{Common, PictureOptions};
@@ -19,7 +20,8 @@ use super::reconstruct_shape;
 /// Encodes a picture or, where the model is one of shapes, a mesh once and decodes it from several numbers of tokens; writes one picture of the original and all
 /// reconstructions, each labelled with its tokens, bytes and PSNR, or F-score and Chamfer distance.
 #[derive(Args)]
-#[command(after_help = "Example: tessera reconstruct photo.jpg -o photo-tokens.png --tile --tokens 4,16,64")]
+#[command(after_help = "Examples:\n  tessera reconstruct photo.jpg -o photo-tokens.png --tile --tokens 4,16,64\n  \
+                        tessera reconstruct chair.ply -o chair-scales.png")]
 pub struct Arguments {
     /// The picture or mesh, or - for standard input.
     #[arg(value_name = "FILE")]
@@ -45,7 +47,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let cold = Instant::now();
     let device = common.open_device()?;
-    let tokenizer = common.open_tokenizer(&device)?;
+    let tokenizer = common.open_tokenizer(is_mesh_name(&arguments.input), &device)?;
     let info = tokenizer.info();
     ensure!(
         arguments.variations <= 1 || info.is_sampled,

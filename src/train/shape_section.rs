@@ -38,6 +38,9 @@ pub struct ShapeSection {
     /// Samples along a side of the lattice on which surfaces of procedural shapes are found; 64 shows every part.
     #[arg(long, value_name = "N")]
     pub lattice: usize,
+    /// Share of the quantized passes whose decoder is shown the first scales alone (1 to all but the last), for coarse prefixes to decode.
+    #[arg(id = "shape_prefix_probability", long = "shape-prefix-probability", value_name = "SHARE")]
+    pub prefix_probability: f64,
     /// Weight of the cross-entropy of places near the surface; as the architecture says where absent.
     #[arg(long, value_name = "X")]
     pub near_weight: Option<f64>,
@@ -80,6 +83,7 @@ impl Default for ShapeSection {
             near_queries: 1024,
             near_deviations: vec![0.02, 0.05],
             lattice: 64,
+            prefix_probability: 0.0,
             near_weight: None,
             kl_weight: None,
             vq_weight: None,

@@ -142,7 +142,7 @@ impl ShapeValidation {
         };
         match stage {
             VatStage::Continuous => vec![Prefix { tokens: network.quantizer().latents(), field: field(mu) }],
-            VatStage::Quantized => {
+            VatStage::Quantized | VatStage::Prefix(_) => {
                 let found = network.quantizer().quantize(mu);
                 codes.add(&found.all_ids());
                 let ends = network.quantizer().ranges().into_iter().map(|range| range.end);

@@ -32,6 +32,8 @@ pub struct VatTraining {
     /// The step whose losses were asked for last.
     step: Cell<u64>,
     quantizer_weight: f64,
+    /// Share of the passes that show a prefix.
+    prefix_probability: f64,
     specs: Vec<ParamSpec>,
     validation: ShapeValidation,
 }
@@ -91,6 +93,7 @@ impl VatTraining {
             free_steps: config.codebook.free_steps,
             step: Cell::new(0),
             quantizer_weight: config.loss.quantizer_weight,
+            prefix_probability: section.prefix_probability,
             specs,
             validation: ShapeValidation::new(config, points, device)?,
         };
@@ -101,6 +104,20 @@ impl VatTraining {
 impl VatTraining {
     fn stage_at(&self, step: u64) -> VatStage {
         if step < self.free_steps { VatStage::Continuous } else { self.stage }
+    }
+
+    fn is_quantized(&self) -> bool {
+        self.stage != VatStage::Continuous
+    }
+
+    /// What the decoder is shown in a pass of this stage: of some quantized ones a prefix.
+    fn shown(&self, stage: VatStage, rng: &mut ChaCha8Rng) -> VatStage {
+        let scales = self.config.quantizer.scales.len();
+        let has_prefix = stage != VatStage::Continuous && self.prefix_probability > 0.0 && scales > 1;
+        if has_prefix && rng.random_bool(self.prefix_probability) {
+            return VatStage::Prefix(rng.random_range(1..scales));
+        }
+        stage
     }
 }
 
@@ -114,14 +131,11 @@ impl Training for VatTraining {
 
     /// In the first stage all but the quantizer.
     fn is_trained(&self, name: &str) -> bool {
-        self.stage == VatStage::Quantized || !name.starts_with("quantizer.")
+        self.is_quantized() || !name.starts_with("quantizer.")
     }
 
     fn codes(&self) -> usize {
-        match self.stage {
-            VatStage::Continuous => 0,
-            VatStage::Quantized => self.config.quantizer.codebook_size,
-        }
+        if self.is_quantized() { self.config.quantizer.codebook_size } else { 0 }
     }
 
     fn losses(
@@ -139,6 +153,7 @@ impl Training for VatTraining {
         let noise = flow_noise(rng.random(), 0, [items, latents, width, 1], &points.device());
         let noise = noise.reshape([items, latents, width]);
         let weights = &self.config.loss;
+        let stage = self.shown(stage, rng);
         let found = losses(network, points, Some(normals), noise, &queries, stage, weights);
         let mut others = vec![("near", weights.near_weight, found.bce_near), ("kl", weights.kl_weight, found.kl)];
         others.extend(found.vq.map(|vq| ("vq", weights.vq_weight * self.quantizer_weight, vq)));
@@ -147,7 +162,7 @@ impl Training for VatTraining {
             quantizer: None,
             others,
             indices: found.indices,
-            latents: (self.stage == VatStage::Quantized).then_some(found.candidates),
+            latents: self.is_quantized().then_some(found.candidates),
             image: None,
         };
         Ok(Pass { losses, images: None })
@@ -230,8 +245,9 @@ fn check(config: &TrainConfig) -> Result<(), TrainError> {
     if let Some(deviation) = section.near_deviations.iter().find(|deviation| !(0.0..=1.0).contains(*deviation)) {
         return refuse("shape.near_deviations", "numbers from 0 to 1".to_owned(), deviation.to_string());
     }
-    if !(0.0..=1.0).contains(&section.mesh_share) {
-        return refuse("shape.mesh_share", "a number from 0 to 1".to_owned(), section.mesh_share.to_string());
+    let shares = [("shape.mesh_share", section.mesh_share), ("shape.prefix_probability", section.prefix_probability)];
+    if let Some((key, share)) = shares.into_iter().find(|(_, share)| !(0.0..=1.0).contains(share)) {
+        return refuse(key, "a number from 0 to 1".to_owned(), share.to_string());
     }
     if section.meshes.is_none() && (section.turn_meshes || section.mesh_share < 1.0) {
         let expected = "a folder, as shape.turn_meshes or shape.mesh_share is set".to_owned();

@@ -26,6 +26,9 @@ pub enum VatStage {
     Continuous,
     /// With the quantizer between them.
     Quantized,
+    /// The same, but the decoder is shown the sum of the first so many scales (at least 1) alone, so that it learns what to make of a
+    /// coarse prefix. Its losses leave the encoder as it is.
+    Prefix(usize),
 }
 
 /// What a batch comes to.
@@ -68,11 +71,15 @@ pub fn losses(
     let z = moments.sample(noise);
     let (input, z_hat, vq, indices, candidates) = match stage {
         VatStage::Continuous => (z.clone(), z.clone(), None, None, z.clone().detach()),
-        VatStage::Quantized => {
+        VatStage::Quantized | VatStage::Prefix(_) => {
             let codes = network.quantizer().quantize(z.clone());
             let loss = codes.loss(z.clone(), network.quantizer().config().beta);
             let sum = codes.sums.last().cloned().unwrap_or_else(|| z.clone());
-            (codes.straight_through(z.clone()), sum, Some(loss), Some(codes.all_ids()), codes.candidates())
+            let input = match stage {
+                VatStage::Prefix(scales) => codes.sums.get(scales.saturating_sub(1)).unwrap_or(&sum).clone().detach(),
+                _ => codes.straight_through(z.clone()),
+            };
+            (input, sum, Some(loss), Some(codes.all_ids()), codes.candidates())
         }
     };
     let planes = network.planes(input, &mut Trace::none());
