@@ -253,6 +253,8 @@ pub struct GeneratorInfo {
     pub content: Content,
     /// Classes that it is conditioned on, if it is.
     pub classes: Option<usize>,
+    /// Names of the first classes, where they have names.
+    pub class_names: Vec<String>,
     /// Words that its captions are made of, if they are.
     pub words: Option<Words>,
     /// The tokenizer whose output it was trained on, where it is known.
@@ -262,7 +264,8 @@ pub struct GeneratorInfo {
 impl GeneratorInfo {
     /// An architecture's output; everything else absent.
     pub fn new(architecture: &'static str, layout: TokenLayout, content: Content) -> Self {
-        Self { architecture, preset: None, layout, content, classes: None, words: None, tokenizer: None }
+        let (classes, class_names) = (None, Vec::new());
+        Self { architecture, preset: None, layout, content, classes, class_names, words: None, tokenizer: None }
     }
 }
 

@@ -186,6 +186,14 @@ pub fn describe(device: &Device) -> String {
     }
 }
 
+/// Bytes of the largest buffer that a device gives a kernel; `None` on the CPU, where memory alone limits it.
+pub fn largest_buffer(device: &Device) -> Option<u64> {
+    match device.clone().without_autodiff().as_dispatch() {
+        DispatchDevice::Cube(cube) => Some(cube.client().properties().memory.max_page_size),
+        _ => None,
+    }
+}
+
 /// Whether this is a software implementation of a GPU, by the name under which burn opens one.
 pub(crate) fn is_software(device: &DispatchDevice) -> bool {
     matches!(device, DispatchDevice::Cube(CubeDevice::Wgpu(wgpu)) if wgpu.kind == WgpuDeviceKind::Cpu)

@@ -7,8 +7,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use common::{assert_close, devices, numbers, tensor, values};
 use proptest::prelude::*;
 use tessera_shaders::{
-    AttentionMask, MAX_HEAD_DIM, MaskedAttentionOps as _, MaskedAttentionShape, ScaleEnds, masked_attention,
-    masked_attention_reference, weighted_attention,
+    AttentionMask, MAX_HEAD_DIM, MaskedAttentionOps as _, MaskedAttentionShape, ScaleEnds, attention_in_parts,
+    masked_attention, masked_attention_reference, weighted_attention, weighted_attention_reference,
 };
 
 /// batch, queries, keys, heads, channels of a head: around eight keys, 32 queries, 32 channels, and where the tiles of
@@ -92,6 +92,33 @@ fn heads_too_wide_for_the_shader_and_more_queries_than_keys() {
         compare([1, 9, 10, 1, MAX_HEAD_DIM + 1], AttentionMask::Causal, &device);
         compare([2, 50, 3, 2, 6], AttentionMask::Full, &device);
         compare([1, 70, 129, 1, 520], AttentionMask::Registers { patches: 100 }, &device);
+    }
+}
+
+#[test]
+fn runs_of_queries_give_what_all_at_once_do() {
+    for device in devices() {
+        for size in [[2, 7, 9, 2, 8], [1, 33, 64, 3, 5], [2, 31, 31, 1, 16]] {
+            let [batch, queries, keys, heads, _] = size;
+            let weights = tensor([batch, keys], 6, &device);
+            for mask in masks(keys) {
+                let shape = MaskedAttentionShape { heads, scale: 0.3, mask };
+                let expected = |weights: Option<Tensor<2>>| {
+                    let [q, k, v] = inputs(size, &device);
+                    values(weighted_attention_reference(q, k, v, weights, heads, 0.3, mask))
+                };
+                let row = 4 * batch * heads * keys;
+                // A query at a time, runs that do not divide the queries, and everything.
+                for most in [1, 10 * row, (queries - 1) * row, queries * row] {
+                    for weights in [None, Some(weights.clone())] {
+                        let [q, k, v] = inputs(size, &device);
+                        let found = attention_in_parts(q, k, v, weights.clone(), shape, Some(most as u64));
+                        let what = format!("{size:?} {mask:?} {most} bytes on {device:?}");
+                        assert_close(&values(found), &expected(weights), 2e-5, &what);
+                    }
+                }
+            }
+        }
     }
 }
 

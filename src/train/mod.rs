@@ -7,7 +7,7 @@
 //!                                                                                                 validation, report
 //! ```
 //!
-//! Tokenizers learn from pictures, generators from [`codes`]: pictures that a tokenizer encoded once. A tokenizer of shapes
+//! Tokenizers learn from pictures, generators from [`codes`]: pictures or shapes that a tokenizer encoded once. A tokenizer of shapes
 //! learns from meshes, or from an endless set of procedural shapes ([`ShapeFeed`]).
 //!
 //! A run is a folder. It holds `train.toml` (the settings), `metrics.jsonl`, `report.html`, `samples/`, `checkpoints/` and, at
@@ -33,6 +33,7 @@ mod flextok;
 mod generator;
 mod llamagen_vq;
 mod metrics;
+mod next_scale;
 mod objective;
 mod objectives;
 mod on_pictures;
@@ -44,6 +45,7 @@ mod report;
 pub mod schedule;
 mod sections;
 mod seed_pixels;
+mod shape_codes;
 mod shape_feed;
 mod shape_section;
 mod shape_source;
@@ -66,6 +68,7 @@ pub use flextok::{FlexTokObjective, FlexTokTraining};
 pub use generator::{CodesOf, GeneratorLosses, GeneratorObjective, OnCodes, TrainingCodes};
 pub use llamagen_vq::LlamaGenVqObjective;
 pub use metrics::{Line, TrainLine, ValidationLine};
+pub use next_scale::NextScaleObjective;
 pub use objective::{Losses, Objective};
 pub use one_d_piece::OneDPieceObjective;
 pub use sections::{

@@ -21,6 +21,7 @@ use super::flextok::FlexTokObjective;
 use super::generator::{CodesOf, GeneratorObjective, OnCodes, TrainingCodes};
 use super::llamagen_vq::LlamaGenVqObjective;
 use super::metrics::{Line, Metrics, TrainLine, ValidationLine};
+use super::next_scale::NextScaleObjective;
 use super::objective::Objective;
 use super::on_pictures::OnPictures;
 use super::one_d_piece::OneDPieceObjective;
@@ -42,7 +43,7 @@ mod step;
 
 /// What a run tells while it goes on.
 pub enum Event<'a> {
-    /// Pictures go through the tokenizer, before a generator's training starts.
+    /// Pictures or shapes go through the tokenizer, before a generator's training starts.
     Encoded {
         /// Items done.
         done: usize,
@@ -107,12 +108,16 @@ pub fn train(
         key: "model.architecture",
         expected:
             "a One-D-Piece, TiTok, FlexTok, LlamaGen VQ, SEED with pixels, TokenFlow, DualToken, AutoencoderKL, VAT, \
-             next-token generator, NAR, Token-Shuffle or xAR"
+             next-token generator, NAR, Token-Shuffle, xAR or next-scale generator"
                 .to_owned(),
         found: "an architecture that tessera does not train".to_owned(),
     };
     let architecture = read_architecture(&config.model.architecture)?;
-    if !matches!(architecture, Architecture::Codec(ModelConfig::Vat(_))) {
+    // A VAT and its generators learn from shapes.
+    if !matches!(
+        architecture,
+        Architecture::Codec(ModelConfig::Vat(_)) | Architecture::Generator(_) | Architecture::ScaleAr(_)
+    ) {
         config.check_sources()?;
     }
     match architecture {
@@ -152,6 +157,11 @@ pub fn train(
             let (objective, network) = TokenShuffleObjective::new(config, architecture, &codes, &trained)?;
             let words = objective.words();
             run.on_codes((objective, network), codes, words, on_event)
+        }
+        Architecture::ScaleAr(document) => {
+            let codes = run.codes(CodesOf::Ids, on_event)?;
+            let (objective, network) = NextScaleObjective::new(config, document, &codes, &trained)?;
+            run.on_codes((objective, network), codes, (None, 0), on_event)
         }
         Architecture::Generator(GeneratorConfig::Xar(architecture)) => {
             let codes = run.codes(CodesOf::Latents, on_event)?;

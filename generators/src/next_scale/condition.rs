@@ -96,6 +96,15 @@ impl ScalePrompt {
         Self { rows: 2 * self.rows, parts: parts.collect() }
     }
 
+    /// The prompt of items of these classes, where the model takes classes; those that it does not know are none.
+    pub fn of_labels(config: &ScaleArConfig, labels: &[Option<u32>]) -> Self {
+        let part = config.classes.map(|classes| {
+            let known = |class: &u32| usize::try_from(*class).is_ok_and(|class| class < classes);
+            PromptPart::Classes(labels.iter().map(|label| label.filter(known)).collect())
+        });
+        Self { rows: labels.len(), parts: part.into_iter().collect() }
+    }
+
     /// The prompt of what a caller asks for. Of two sorts of features that the model takes, one may be absent.
     ///
     /// # Errors

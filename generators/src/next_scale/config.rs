@@ -68,6 +68,9 @@ pub struct ScaleArConfig {
     /// Key of ours: classes, if it is conditioned on one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,
+    /// Key of ours: names of the first classes, so that they can be asked for by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
     /// Key of ours: share of samples that are learnt without a condition.
     #[serde(default = "tenth")]
     pub cond_drop: f32,
@@ -154,6 +157,10 @@ impl ScaleArConfig {
             && !(1..=1 << 24).contains(&classes)
         {
             return Err(ConfigError::invalid("ar.classes", "a number from 1 to 16777216", classes.to_string()));
+        }
+        if self.class_names.len() > self.classes.unwrap_or(0) {
+            let expected = format!("names of up to {} classes (ar.classes)", self.classes.unwrap_or(0));
+            return Err(ConfigError::invalid("ar.class_names", expected, self.class_names.len().to_string()));
         }
         for (key, tokens, dim) in
             [("ar.cond", self.cond_tokens, self.cond_dim), ("ar.cond2", self.cond2_tokens, self.cond2_dim)]

@@ -40,6 +40,7 @@ pub fn preset(name: &str) -> Option<NextScaleConfig> {
             cond2_dim: 0,
             cond2_kind: ConditionKind::Text,
             classes: None,
+            class_names: Vec::new(),
             cond_drop: 0.1,
             cfg: 1.5,
             top_p: 0.95,
