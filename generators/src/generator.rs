@@ -223,6 +223,13 @@ pub enum GeneratorError {
     Device(String),
 }
 
+impl GeneratorError {
+    /// What a device says of a failure, in one line.
+    pub(crate) fn of_device(error: &dyn std::fmt::Display) -> Self {
+        Self::Device(tessera_shaders::device::in_one_line(error))
+    }
+}
+
 /// What a generator makes at each position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

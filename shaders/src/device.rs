@@ -194,6 +194,20 @@ pub fn largest_buffer(device: &Device) -> Option<u64> {
     }
 }
 
+/// What a device says of a failure, which is many lines, in one: the causes from the outermost to the innermost, without backtraces.
+pub fn in_one_line(error: &dyn fmt::Display) -> String {
+    let said = error.to_string();
+    let is_frame = |line: &str| {
+        let number = line.split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+        number || line.starts_with("at /") || line.starts_with("at src/")
+    };
+    let is_cause = |line: &&str| {
+        let is_heading = ["Caused by:", "Asked at:", "No backtrace available"].contains(line);
+        !line.is_empty() && !is_heading && !is_frame(line)
+    };
+    said.lines().map(str::trim).filter(is_cause).collect::<Vec<_>>().join(": ")
+}
+
 /// Whether this is a software implementation of a GPU, by the name under which burn opens one.
 pub(crate) fn is_software(device: &DispatchDevice) -> bool {
     matches!(device, DispatchDevice::Cube(CubeDevice::Wgpu(wgpu)) if wgpu.kind == WgpuDeviceKind::Cpu)
@@ -245,6 +259,12 @@ mod tests {
         for name in ["", "cuda", "gpu:", "gpu:-1", "gpu:x"] {
             assert!(name.parse::<DeviceChoice>().is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn failures_of_many_lines_become_one() {
+        let said = "An error happened\nCaused by:\n  3 bytes: too many\n  0: core::panic\n     at /rustc/x.rs:3\nNo backtrace available";
+        assert_eq!(in_one_line(&said), "An error happened: 3 bytes: too many");
     }
 
     #[test]
