@@ -94,7 +94,7 @@ pub fn masked_attention(
             let (y, _) = Dispatch::masked_attention_with_logarithms(q, k, v, shape);
             Tensor::from_dispatch(y)
         }
-        KernelState::Wgsl if filled && !device.is_autodiff() && width / heads <= MAX_HEAD_DIM => {
+        KernelState::Wgsl if filled && !device.is_autodiff() && width / heads <= MAX_HEAD_DIM && mask.has_shader() => {
             let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
             Tensor::from_dispatch(Dispatch::masked_attention(q, k, v, shape))
         }
@@ -234,6 +234,9 @@ impl MaskedAttentionOps for CubeBackend {
             AttentionMask::Blocks { size } => (Rule::Blocks, [size.clamp(1, keys), 0, 0]),
             AttentionMask::Scales { first, is_causal, ends } => {
                 (Rule::Scales, [first.min(keys), ends.ends().len(), usize::from(is_causal)])
+            }
+            AttentionMask::ScaleDiagonals { .. } => {
+                unreachable!("masked_attention sends masks without a shader to its reference")
             }
         };
         let kernel = rendered(shape[2] / heads, rule);

@@ -46,6 +46,16 @@ fn masks(keys: usize) -> Vec<AttentionMask> {
     plain.chain(registers).chain(grids).chain(blocks).chain(scales).collect()
 }
 
+/// Those without a shader too.
+fn all_masks(keys: usize) -> Vec<AttentionMask> {
+    let diagonals = [(0, vec![1, 2, 4, 9]), (3, vec![1, 4, 4, 16, 25]), (keys / 2, vec![keys])];
+    let diagonals = diagonals.map(|(first, lengths)| AttentionMask::ScaleDiagonals {
+        first,
+        ends: ScaleEnds::new(lengths).expect("few scales"),
+    });
+    masks(keys).into_iter().chain(diagonals).collect()
+}
+
 fn inputs([batch, queries, keys, heads, dim]: [usize; 5], device: &Device) -> [Tensor<3>; 3] {
     let part = |length, seed| tensor([batch, length, heads * dim], seed, device).mul_scalar(2.0);
     [part(queries, 3), part(keys, 4), part(keys, 5)]
@@ -55,7 +65,9 @@ fn inputs([batch, queries, keys, heads, dim]: [usize; 5], device: &Device) -> [T
 fn kernel(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize, scale: f32, mask: AttentionMask) -> Tensor<3> {
     let device = q.device();
     match device.as_dispatch() {
-        DispatchDevice::Cube(_) if q.dims()[2] / heads <= MAX_HEAD_DIM => {
+        DispatchDevice::Cube(_)
+            if q.dims()[2] / heads <= MAX_HEAD_DIM && !matches!(mask, AttentionMask::ScaleDiagonals { .. }) =>
+        {
             let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
             let shape = MaskedAttentionShape { heads, scale, mask };
             Tensor::from_dispatch(Dispatch::masked_attention(q, k, v, shape))
@@ -79,7 +91,7 @@ fn compare(size: [usize; 5], mask: AttentionMask, device: &Device) {
 fn kernel_agrees_with_reference_on_odd_sizes() {
     for device in devices() {
         for size in SIZES {
-            for mask in masks(size[2]) {
+            for mask in all_masks(size[2]) {
                 compare(size, mask, &device);
             }
         }

@@ -11,7 +11,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use tessera_datasets::shape::{RenderOptions, View, render};
 use tessera_datasets::{Picture, Sheet};
-use tessera_generators::{Condition, GenerateOptions, Generated, Generator, GeneratorInfo, Words};
+use tessera_generators::{Condition, Content, GenerateOptions, Generated, Generator, GeneratorInfo, Words};
 use tessera_layers::ParamSpec;
 use tessera_tokenizers::DecodeOptions;
 
@@ -109,7 +109,7 @@ impl TrainingCodes {
         let section = &config.generator;
         let encoder = Codec::open(section.tokenizer.as_deref(), device)?;
         let encoder = match of {
-            CodesOf::Ids => encoder,
+            CodesOf::Ids => one_code(encoder)?,
             CodesOf::Latents => encoder.with_latents()?,
         };
         let folder = section.cache.clone().unwrap_or_else(|| out.join("codes"));
@@ -231,6 +231,19 @@ impl<O: GeneratorObjective> OnCodes<O> {
         let meshes = decode_shapes(tokenizer, &tokens, &options, self.lattice, &mut |_| {})?;
         let view = RenderOptions { side: CELL, ..RenderOptions::default() };
         Ok(meshes.iter().map(|mesh| render(mesh, View::default(), &view)).collect::<Result<_, _>>()?)
+    }
+}
+
+/// Refuses a tokenizer with several codes at a position: generators of ids predict one.
+fn one_code(encoder: Codec) -> Result<Codec, TrainError> {
+    match encoder.content() {
+        Content::Codes { vocab } if vocab.len() > 1 => Err(crate::Error::Unfit(format!(
+            "the tokenizer has {} codes at each position (vocabularies {vocab:?}): generators predict one code at a position, so train \
+             on a tokenizer with one",
+            vocab.len()
+        ))
+        .into()),
+        _ => Ok(encoder),
     }
 }
 
