@@ -4,20 +4,21 @@ use std::path::Path;
 
 use burn::tensor::{Device, Int, Tensor};
 use rand_chacha::ChaCha8Rng;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tessera_generators::next_scale::{
     self, NextScaleConfig, ScaleArConfig, ScaleGenerator, ScaleNetwork, ScalePrompt, taught,
 };
-use tessera_generators::{Content, Generator, GeneratorInfo};
+use tessera_generators::{Content, Generator, GeneratorInfo, Words};
 use tessera_layers::checkpoint::{Weights, locate, read_config};
 use tessera_layers::{ParamSpec, Trace};
-use tessera_tokenizers::vat::VatConfig;
-use tessera_tokenizers::{ConfigError, LoadError};
+use tessera_tokenizers::quantizers::ScaleQuantizerConfig;
+use tessera_tokenizers::tokenflow::{self, SharedCodes};
+use tessera_tokenizers::{ConfigError, LoadError, ModelConfig, TokenLayout};
 
 use super::architecture::open_weights;
 use super::codes::{CodeBatch, Codes};
 use super::generator::{GeneratorLosses, GeneratorObjective, TrainingCodes};
-use super::parameters::{Parameters, read_named};
+use super::parameters::{Named, Parameters, read_named};
 use super::{TrainConfig, TrainError};
 
 /// Mean cross-entropy of all tokens, teacher-forced, with label smoothing and z-loss where wanted. The codes are the tokenizer's, and
@@ -43,7 +44,7 @@ const SCALES: [&str; tessera_shaders::MAX_SCALES] = [
 
 impl NextScaleObjective {
     /// The objective and the network at its start, on an autodiff device. `document` is a configuration of which all but the section
-    /// `ar` may be absent: the tokenizer, a VAT, says it.
+    /// `ar` may be absent: the tokenizer, a VAT or a TokenFlow, says it.
     ///
     /// # Errors
     /// [`TrainError`] if the architecture does not fit the tokenizer, takes features (there are none in training), has fewer classes
@@ -55,7 +56,7 @@ impl NextScaleObjective {
         device: &Device,
     ) -> Result<(Self, ScaleNetwork), TrainError> {
         super::objectives::only_single(config, "a generator")?;
-        let (tokenizer, weights) = open_tokenizer(config, codes)?;
+        let tokenizer = ScaledTokenizer::open(config, codes)?;
         let mut architecture = completed(document, &tokenizer, &config.model.architecture)?;
         check(&mut architecture.ar, codes)?;
         architecture.ar.tokenizer = Some(codes.encoder.fingerprint().hex());
@@ -71,7 +72,7 @@ impl NextScaleObjective {
         };
         let (network, specs) = generator.into_network();
         let of_codes: Vec<ParamSpec> = specs.iter().filter(|spec| spec.name.starts_with(CODES)).cloned().collect();
-        let mut values = read_named(&weights, &of_codes, |name| name.starts_with(CODES), &Device::flex())?;
+        let mut values = tokenizer.values(&of_codes)?;
         let network = Parameters::new(&of_codes)
             .map(network, |spec, old| values.remove(&spec.name).map(|new| new.to_device(&old.device())));
         let section = &config.generator;
@@ -79,35 +80,79 @@ impl NextScaleObjective {
         let device = device.clone().without_autodiff();
         Ok((Self { config: architecture, specs, label_smoothing, z_loss_weight, device }, network))
     }
+
+    /// Words of the captions, and how many of them a caption has at most.
+    pub fn words(&self) -> (Option<Words>, usize) {
+        (self.config.ar.words.clone(), self.config.ar.most_words)
+    }
 }
 
-/// The tokenizer's configuration and weights.
-fn open_tokenizer(config: &TrainConfig, codes: &TrainingCodes) -> Result<(VatConfig, Weights), TrainError> {
-    let unfit = |found: String| TrainError::Invalid {
-        key: "generator.tokenizer",
-        expected: "a VAT, whose tokens a next-scale generator makes".to_owned(),
-        found,
-    };
-    let spec = config.generator.tokenizer.as_deref().ok_or_else(|| unfit("none".to_owned()))?;
-    let is_vat = codes.encoder.of_shapes().is_some_and(|tokenizer| tokenizer.info().architecture == "vat");
-    let files = locate(spec).map_err(LoadError::from)?;
-    let path = files.config.filter(|_| is_vat).ok_or_else(|| unfit(spec.to_owned()))?;
-    let read = || Ok::<_, LoadError>(VatConfig::from_value(&read_config(&path)?)?);
-    Ok((read().map_err(|error| error.in_file(&path))?, Weights::open(&files.weights)?))
+/// A tokenizer over scales, as a generator sees it.
+struct ScaledTokenizer {
+    sizes: [usize; 2],
+    quantizer: ScaleQuantizerConfig,
+    weights: Weights,
+    /// TokenFlow's.
+    pairs: Option<SharedCodes>,
+}
+
+impl ScaledTokenizer {
+    fn open(config: &TrainConfig, codes: &TrainingCodes) -> Result<Self, TrainError> {
+        let unfit = |found: String| TrainError::Invalid {
+            key: "generator.tokenizer",
+            expected: "a VAT or a TokenFlow, whose tokens a next-scale generator makes".to_owned(),
+            found,
+        };
+        let spec = config.generator.tokenizer.as_deref().ok_or_else(|| unfit("none".to_owned()))?;
+        let is_of_scales = matches!(codes.encoder.layout(), TokenLayout::Scales { .. });
+        let files = locate(spec).map_err(LoadError::from)?;
+        let path = files.config.filter(|_| is_of_scales).ok_or_else(|| unfit(spec.to_owned()))?;
+        let read = || Ok::<_, LoadError>(ModelConfig::from_value(&read_config(&path)?)?);
+        let weights = Weights::open(&files.weights)?;
+        match read().map_err(|error| error.in_file(&path))? {
+            ModelConfig::Vat(vat) => {
+                Ok(Self { sizes: [vat.num_latents, vat.latent_dim], quantizer: vat.quantizer, weights, pairs: None })
+            }
+            ModelConfig::TokenFlow(flow) => {
+                let (scales, pairs) = (flow.scales(), tokenflow::codes(&flow, &weights, &Device::flex())?);
+                let sizes = [scales.grid() * scales.grid(), flow.code_dim()];
+                Ok(Self { sizes, quantizer: scales.quantizer(flow.codebook_size), weights, pairs: Some(pairs) })
+            }
+            _ => Err(unfit(spec.to_owned())),
+        }
+    }
+
+    /// What a generator's document says of it.
+    fn section(&self) -> Value {
+        let [latents, width] = self.sizes;
+        let quantizer = serde_json::to_value(&self.quantizer).unwrap_or_default();
+        json!({"model_type": "vat", "latent_dim": width, "num_latents": latents, "quantizer": quantizer})
+    }
+
+    /// Its codes by the names that a generator has for them, flat.
+    fn values(&self, specs: &[ParamSpec]) -> Result<Named, TrainError> {
+        let Some(pairs) = &self.pairs else {
+            return Ok(read_named(&self.weights, specs, |name| name.starts_with(CODES), &Device::flex())?);
+        };
+        let of = |spec: &ParamSpec| match spec.name.strip_prefix(CODES) {
+            Some("embedding.weight") => pairs.rows().flatten::<1>(0, 1),
+            // No convolution follows.
+            _ => Tensor::zeros([spec.shape.iter().product::<usize>()], &Device::flex()),
+        };
+        Ok(specs.iter().map(|spec| (spec.name.clone(), of(spec))).collect())
+    }
 }
 
 /// The document with what it leaves out of the tokenizer's.
-fn completed(mut document: Value, tokenizer: &VatConfig, path: &Path) -> Result<NextScaleConfig, TrainError> {
-    let said = tokenizer.to_value();
-    if let Some(sections) = document.as_object_mut() {
-        for key in ["model_type", "latent_dim", "num_latents", "quantizer"] {
-            sections.entry(key).or_insert_with(|| said[key].clone());
+fn completed(mut document: Value, tokenizer: &ScaledTokenizer, path: &Path) -> Result<NextScaleConfig, TrainError> {
+    if let (Some(sections), Value::Object(said)) = (document.as_object_mut(), tokenizer.section()) {
+        for (key, value) in said {
+            sections.entry(key).or_insert(value);
         }
     }
     let read = NextScaleConfig::from_value(&document);
     let config = read.map_err(|error| LoadError::from(error).in_file(path))?;
-    let sizes = [config.latent_dim, config.num_latents];
-    if config.quantizer != tokenizer.quantizer || sizes != [tokenizer.latent_dim, tokenizer.num_latents] {
+    if config.quantizer != tokenizer.quantizer || [config.num_latents, config.latent_dim] != tokenizer.sizes {
         let error = ConfigError::invalid(
             "quantizer",
             format!(
@@ -127,11 +172,16 @@ fn check(ar: &mut ScaleArConfig, codes: &TrainingCodes) -> Result<(), TrainError
     if let Some(features) = ar.conditions().first() {
         return Err(TrainError::Invalid {
             key,
-            expected: "no features (ar.cond_tokens 0): training knows classes alone".to_owned(),
+            expected: "no features (ar.cond_tokens 0): training knows classes and captions".to_owned(),
             found: format!("{} positions of {:?} features", features.tokens, features.kind),
         });
     }
-    let Some(classes) = ar.classes else { return Ok(()) };
+    let Some(classes) = ar.classes else {
+        if ar.words.is_none() && ar.most_words > 0 {
+            ar.words = Some(codes.words()?);
+        }
+        return Ok(());
+    };
     let most = codes.cache.labels().iter().flatten().max().copied().unwrap_or(0);
     if usize::try_from(most).map_or(true, |most| most >= classes) {
         return Err(TrainError::Invalid {
@@ -169,7 +219,7 @@ impl GeneratorObjective for NextScaleObjective {
                 return Err(crate::Error::Unfit("scales are learnt from ids, not from latents".to_owned()).into());
             }
         };
-        let prompt = ScalePrompt::of_labels(&self.config.ar, &batch.labels);
+        let prompt = ScalePrompt::of_items(&self.config.ar, &batch.labels, &batch.captions);
         let taught = taught(network, ids, &prompt, self.label_smoothing, &mut Trace::none());
         let mut others = Vec::new();
         if self.z_loss_weight > 0.0 {

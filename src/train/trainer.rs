@@ -161,7 +161,8 @@ pub fn train(
         Architecture::ScaleAr(document) => {
             let codes = run.codes(CodesOf::Ids, on_event)?;
             let (objective, network) = NextScaleObjective::new(config, document, &codes, &trained)?;
-            run.on_codes((objective, network), codes, (None, 0), on_event)
+            let words = objective.words();
+            run.on_codes((objective, network), codes, words, on_event)
         }
         Architecture::Generator(GeneratorConfig::Xar(architecture)) => {
             let codes = run.codes(CodesOf::Latents, on_event)?;

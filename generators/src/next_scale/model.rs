@@ -84,6 +84,7 @@ impl ScaleGenerator {
             preset: PRESETS.into_iter().find(|name| preset(name).as_ref() == Some(config)),
             classes: config.ar.classes,
             class_names: config.ar.class_names.clone(),
+            words: config.ar.words.clone(),
             tokenizer: config.ar.tokenizer.as_deref().and_then(Fingerprint::from_hex),
             ..GeneratorInfo::new("next-scale", config.quantizer.layout(), Content::Codes { vocab })
         };

@@ -41,6 +41,8 @@ pub fn preset(name: &str) -> Option<NextScaleConfig> {
             cond2_kind: ConditionKind::Text,
             classes: None,
             class_names: Vec::new(),
+            words: None,
+            most_words: 0,
             cond_drop: 0.1,
             cfg: 1.5,
             top_p: 0.95,
