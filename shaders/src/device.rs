@@ -194,6 +194,17 @@ pub fn largest_buffer(device: &Device) -> Option<u64> {
     }
 }
 
+/// How many of `rows` rows of `bytes` bytes are computed at once: all of them if they fit in `most`, else half of what would, so that
+/// what is made of them fits too; at least one.
+pub fn rows_at_once(bytes: u64, rows: usize, most: Option<u64>) -> usize {
+    match most {
+        Some(most) if bytes.saturating_mul(rows as u64) > most => {
+            usize::try_from(most / 2 / bytes.max(1)).unwrap_or(rows).clamp(1, rows)
+        }
+        _ => rows,
+    }
+}
+
 /// What a device says of a failure, which is many lines, in one: the causes from the outermost to the innermost, without backtraces.
 pub fn in_one_line(error: &dyn fmt::Display) -> String {
     let said = error.to_string();
@@ -259,6 +270,15 @@ mod tests {
         for name in ["", "cuda", "gpu:", "gpu:-1", "gpu:x"] {
             assert!(name.parse::<DeviceChoice>().is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn rows_at_once_are_all_that_fit_or_half_of_what_would() {
+        assert_eq!(rows_at_once(10, 7, None), 7);
+        assert_eq!(rows_at_once(10, 7, Some(70)), 7);
+        assert_eq!(rows_at_once(10, 7, Some(69)), 3);
+        assert_eq!(rows_at_once(10, 7, Some(1)), 1);
+        assert_eq!(rows_at_once(u64::MAX, 7, Some(1 << 40)), 1);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, Tensor, TensorData, module};
 
 use super::{AttentionMask, MaskedAttentionShape};
+use crate::device::rows_at_once;
 
 /// [`weighted_attention_reference`](crate::weighted_attention_reference) in runs of queries, so that no matrix of scores takes more than `most` bytes; at once where it
 /// does not anyway, or `most` is `None`. One query is the shortest run.
@@ -23,7 +24,7 @@ pub fn attention_in_parts(
     }
     let split = |x: Tensor<3>, length: usize| x.reshape([batch, length, heads, width / heads]).swap_dims(1, 2);
     let (k, v) = (split(k, keys), split(v, keys));
-    let run = rows_of_a_run((4 * batch * heads * keys) as u64, queries, most);
+    let run = rows_at_once((4 * batch * heads * keys) as u64, queries, most);
     let part = |start: usize| {
         let rows = start..queries.min(start + run);
         let q = q.clone().narrow(1, start, rows.len());
@@ -33,17 +34,6 @@ pub fn attention_in_parts(
     match parts.len() {
         1 => parts.remove(0),
         _ => Tensor::cat(parts, 1),
-    }
-}
-
-/// Rows of `bytes` that are computed at once: all of them if they fit in `most`, else half of what would, so that what is made of
-/// them fits too.
-fn rows_of_a_run(bytes: u64, rows: usize, most: Option<u64>) -> usize {
-    match most {
-        Some(most) if bytes.saturating_mul(rows as u64) > most => {
-            usize::try_from(most / 2 / bytes.max(1)).unwrap_or(rows).clamp(1, rows)
-        }
-        _ => rows,
     }
 }
 
@@ -73,18 +63,4 @@ fn attend_rows(
     let bias = log_weights.map(|weights| weights.reshape([batch, 1, 1, keys]).expand([batch, heads, count, keys]));
     let attended = module::attention(q, k, v, written, bias, options);
     attended.swap_dims(1, 2).reshape([batch, count, heads * dim])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_is_everything_that_fits_or_half_of_what_would() {
-        assert_eq!(rows_of_a_run(10, 7, None), 7);
-        assert_eq!(rows_of_a_run(10, 7, Some(70)), 7);
-        assert_eq!(rows_of_a_run(10, 7, Some(69)), 3);
-        assert_eq!(rows_of_a_run(10, 7, Some(1)), 1);
-        assert_eq!(rows_of_a_run(u64::MAX, 7, Some(1 << 40)), 1);
-    }
 }
