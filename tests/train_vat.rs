@@ -188,6 +188,13 @@ fn meshes_are_learnt_from_and_judged_by() {
     assert!(!said.is_empty());
     assert_eq!(lines(&folder.join("run"), "train")[0]["skipped"], 1);
     assert_eq!(judged(&folder.join("run")), [4]);
+    // Half of the examples are meshes then; what the runs learn differs.
+    let mixed = [&arguments[..], &["--mesh-share", "0.5", "--turn-meshes"]].concat();
+    printed(&mut train(folder, "mixed", &mixed));
+    let volume = |run: &str| lines(&folder.join(run), "train")[3]["losses"]["volume"].as_f64().unwrap();
+    assert_ne!(volume("mixed"), volume("run"));
+    printed(&mut train(folder, "again", &mixed));
+    assert_eq!(volume("mixed"), volume("again"));
     let said = refused(&mut train(folder, "strict", &[&arguments[..], &["--strict"]].concat()));
     assert!(said.contains("broken.obj"), "{said}");
 }
@@ -216,6 +223,9 @@ fn settings_that_do_not_fit_are_refused() {
         (&["--validation-places", "0"], "shape.validation_places"),
         (&["--shape-kl-weight=-1"], "shape.kl_weight"),
         (&["--meshes", &place], "shape.meshes"),
+        (&["--turn-meshes"], "shape.meshes"),
+        (&["--mesh-share", "0.5"], "shape.meshes"),
+        (&["--meshes", &place, "--mesh-share", "1.5"], "shape.mesh_share"),
         (&["--meshes", "/nowhere"], "/nowhere"),
         (&["--from", "/nowhere"], "/nowhere"),
     ] {

@@ -48,6 +48,7 @@ pub struct Params<'a> {
 /// Where tensors come from, and the list of those that were taken.
 pub struct ParamSource<'a> {
     origin: Origin<'a>,
+    edit: Option<Edit<'a>>,
     device: Device,
     taken: RefCell<Vec<ParamSpec>>,
     hash: RefCell<ContentHash>,
@@ -55,6 +56,9 @@ pub struct ParamSource<'a> {
 
 /// Another start for the parameter of this name and file shape than the model's own.
 type Adjust<'a> = &'a dyn Fn(&str, &[usize], Init) -> Init;
+
+/// Changes the values drawn for the parameter of this name and file shape.
+type Edit<'a> = &'a dyn Fn(&str, &[usize], &mut [f32]);
 
 enum Origin<'a> {
     Listing,
@@ -79,6 +83,12 @@ impl<'a> ParamSource<'a> {
         Self::new(Origin::Seed(seed, adjust), device.clone())
     }
 
+    /// Has `edit` change what is drawn: values in the file's arrangement, by name and shape in the file.
+    #[must_use]
+    pub fn edited(self, edit: Edit<'a>) -> Self {
+        Self { edit: Some(edit), ..self }
+    }
+
     /// Tensors read from `weights` under `prefix` (empty for a file that holds one model).
     ///
     /// Names and shapes are trusted here: compare the [`ParamSource::listing`] with the file first, as
@@ -93,7 +103,7 @@ impl<'a> ParamSource<'a> {
     }
 
     fn new(origin: Origin<'a>, device: Device) -> Self {
-        Self { origin, device, taken: RefCell::default(), hash: RefCell::default() }
+        Self { origin, edit: None, device, taken: RefCell::default(), hash: RefCell::default() }
     }
 
     /// The root of the names.
@@ -194,7 +204,13 @@ impl<'a> Params<'a> {
         let count = file_shape.iter().product();
         let values = match &self.source.origin {
             Origin::Listing => return Ok(unread(id, shape, form)),
-            Origin::Seed(seed, adjust) => adjust(&name, file_shape, init).values(count, *seed, &name),
+            Origin::Seed(seed, adjust) => {
+                let mut values = adjust(&name, file_shape, init).values(count, *seed, &name);
+                if let Some(edit) = self.source.edit {
+                    edit(&name, file_shape, &mut values);
+                }
+                values
+            }
             Origin::Weights { weights, prefix, renames } => {
                 let name = format!("{prefix}{name}");
                 weights.read_f32(renames.map_or(name.as_str(), |renames| renames.stored(&name)))?

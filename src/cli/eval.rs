@@ -25,20 +25,21 @@ use super::output::{Done, bytes, table};
 /// Measures a tokenizer on a set of pictures: bits per pixel, PSNR, SSIM, MS-SSIM, perceptual distances and codebook usage
 /// for every token count, beside JPEG and WebP. Each picture is encoded once and decoded from each count; with --tile at its full
 /// resolution, else resized to the model's square. Codecs get the same pictures. With two folders of meshes instead: how alike
-/// meshes of the same name are.
+/// meshes of the same name are; with one, or --solids, and a model of shapes: F-score, IoU and distances of every prefix of the tokens.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  tessera eval photos/ --tile --baselines jpeg:1-20,webp:0-5 -o report/\n  \
                         tessera eval photos/ --tokens 16,64 --min-psnr 22\n  \
                         tessera eval samples/ --against unseen/ --learnt train/ -o report/\n  \
-                        tessera eval decoded/ meshes/ --points 100000 -o report/\n\n\
+                        tessera eval decoded/ meshes/ --points 100000 -o report/\n  \
+                        tessera eval --model models/vat-tiny meshes/ -o report/\n\n\
                         Bits per pixel are tokens x log2(vocabulary) / pixels, for JPEG and WebP those of the whole file.")]
 pub struct Arguments {
-    /// Pictures, or folders of pictures; or two folders of meshes: shapes, and what they should be.
-    #[arg(required = true, value_name = "DATA")]
+    /// Pictures, or folders of pictures; or two folders of meshes: shapes, and what they should be; or meshes for a model of shapes.
+    #[arg(required_unless_present = "solids", value_name = "DATA")]
     pub(super) data: Vec<PathBuf>,
     /// Token counts for each tile; by default powers of two up to all tokens.
     #[arg(long, value_delimiter = ',', value_name = "COUNT,...")]
-    tokens: Vec<usize>,
+    pub(super) tokens: Vec<usize>,
     /// Evaluate the first so many pictures that can be read, or pairs of meshes.
     #[arg(long, value_name = "PICTURES", value_parser = at_least_one)]
     pub(super) limit: Option<usize>,
@@ -80,6 +81,9 @@ struct Skipped {
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     if arguments.samples.are_given() {
         return super::eval_samples::run(arguments, common);
+    }
+    if super::eval_shape_model::is_asked(arguments, common.model.is_some(), holds_meshes) {
+        return super::eval_shape_model::run(arguments, common);
     }
     if arguments.data.first().is_some_and(|first| holds_meshes(first)) {
         return super::eval_shapes::run(arguments, common);

@@ -26,9 +26,36 @@ pub struct ShapeArguments {
     /// Distances that count as near for the F-score, where the longest half of a shape is 0.95.
     #[arg(long, value_delimiter = ',', value_name = "DISTANCE,...", value_parser = distance, default_value = "0.02")]
     thresholds: Vec<f64>,
+    /// Samples along each side of the box in which a model's surfaces are looked for, 2 to 1025.
+    #[arg(long, value_name = "N", default_value_t = tessera::DEFAULT_RESOLUTION)]
+    resolution: usize,
+    /// Measure the model on so many procedural shapes of a fixed seed, beside the meshes given.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    solids: u64,
     /// Take coordinates as they are, instead of centring and scaling both shapes of a pair as the true one needs.
     #[arg(long)]
     as_is: bool,
+}
+
+impl ShapeArguments {
+    /// How shapes are compared.
+    pub(super) fn options(&self, common: &Common) -> ShapeOptions {
+        ShapeOptions {
+            samples: self.points,
+            places: self.points,
+            thresholds: self.thresholds.clone(),
+            seed: common.seed.unwrap_or(0),
+            normalise: !self.as_is,
+        }
+    }
+
+    pub(super) fn resolution(&self) -> usize {
+        self.resolution
+    }
+
+    pub(super) fn solids(&self) -> u64 {
+        self.solids
+    }
 }
 
 /// A shape without a partner, or that cannot be read or compared.
@@ -52,7 +79,10 @@ pub fn holds_meshes(path: &Path) -> bool {
 
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let [shapes, truth] = arguments.data.as_slice() else {
-        bail!("expected two folders of meshes, the shapes and what they should be, found {}", arguments.data.len());
+        bail!(
+            "expected two folders of meshes, the shapes and what they should be, or one and a model of shapes with --model; found {}",
+            arguments.data.len()
+        );
     };
     for path in [shapes, truth] {
         ensure!(path.exists(), "{}: expected a mesh or a folder of meshes, found nothing there", path.display());
@@ -61,14 +91,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     if let Some(folder) = &arguments.out {
         prepare(folder)?;
     }
-    let ShapeArguments { points, thresholds, as_is } = &arguments.shapes;
-    let options = ShapeOptions {
-        samples: *points,
-        places: *points,
-        thresholds: thresholds.clone(),
-        seed: common.seed.unwrap_or(0),
-        normalise: !as_is,
-    };
+    let options = arguments.shapes.options(common);
     let start = Instant::now();
     let (matched, mut skipped) = matched(shapes, truth)?;
     ensure!(

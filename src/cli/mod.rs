@@ -9,6 +9,7 @@ mod encode;
 mod encode_shapes;
 mod eval;
 mod eval_samples;
+mod eval_shape_model;
 mod eval_shapes;
 mod flow;
 mod generate;

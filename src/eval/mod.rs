@@ -18,7 +18,8 @@
 //!
 //! [`compare_samples`] does the last for a generator's samples, and looks for training pictures among them.
 //!
-//! Shapes are compared by [`compare_shapes`]: Chamfer distances, F-scores, shared volume, soundness.
+//! Shapes are compared by [`compare_shapes`]: Chamfer distances, F-scores, shared volume, soundness. [`ShapeEvaluation`] sums up what each
+//! prefix of a tokenizer's tokens decodes to.
 //!
 //! Pictures are compared as the model sees them: the resized square, or the whole picture where it is tiled. Codecs get
 //! the same pictures.
@@ -37,6 +38,7 @@ mod rate;
 mod report;
 mod samples;
 mod sets;
+mod shape_prefixes;
 mod shapes;
 mod ssim;
 mod usage;
@@ -56,6 +58,7 @@ pub use rate::token_bits;
 pub use report::{Figures, FramingFacts, Mean, Method, ModelFacts, Point, Quality, Report};
 pub use samples::{Repetition, SampleReport, compare_samples};
 pub use sets::{SetDistance, SetDistances};
+pub use shape_prefixes::{PrefixMean, ShapeEvaluation, ShapeModelReport, ShapePrefix, shape_prefixes};
 pub use shapes::{ShapeFigures, ShapeOptions, ShapePair, ShapeReport, compare_shapes};
 pub use ssim::ssim;
 pub(crate) use usage::perplexity;

@@ -113,7 +113,7 @@ pub fn compare_shapes(name: &str, shape: &Mesh, truth: &Mesh, options: &ShapeOpt
 }
 
 /// Places uniform in `[-1, 1]^3`.
-fn uniform(count: usize, seed: u64) -> Vec<Point> {
+pub(super) fn uniform(count: usize, seed: u64) -> Vec<Point> {
     use rand::{Rng as _, SeedableRng as _};
     let mut chance = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     (0..count).map(|_| Point::from([(); 3].map(|()| chance.random_range(-1.0..1.0)))).collect()

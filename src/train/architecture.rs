@@ -56,15 +56,17 @@ pub fn open_weights(model: &Path) -> Result<Weights, TrainError> {
     Ok(Weights::open(&files.weights)?)
 }
 
-/// A network and its parameters by released name: from the weights that the settings name, else at its start by their seed.
+/// A network and its parameters by released name: from the weights that the settings name, else at its start by their seed. The
+/// weights may hold tensors named `ignored` too.
 pub fn start_network<M>(
     config: &TrainConfig,
     device: &Device,
+    ignored: &[&str],
     make: impl Fn(&Params) -> Result<M, LoadError>,
 ) -> Result<(M, Vec<ParamSpec>), TrainError> {
     match &config.model.from {
         Some(from) => {
-            let (network, specs, _) = load_strict(&open_weights(from)?, &[], device, make)?;
+            let (network, specs, _) = load_strict(&open_weights(from)?, ignored, device, make)?;
             Ok((network, specs))
         }
         None => {

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor};
 use rand_chacha::ChaCha8Rng;
-use tessera_generators::decoder::{Decoder, DecoderConfig, DecoderGenerator, ModelType, Prompt, taught};
+use tessera_generators::decoder::{Decoder, DecoderConfig, DecoderGenerator, IGNORED, ModelType, Prompt, taught};
 use tessera_generators::{Content, Generator, GeneratorInfo, Words};
 use tessera_layers::ParamSpec;
 use tessera_tokenizers::LoadError;
@@ -41,7 +41,8 @@ impl DecoderObjective {
         let vocab = vec![u32::try_from(architecture.vocab_size).unwrap_or(u32::MAX)];
         let layout = architecture.token_layout().map_err(LoadError::from)?;
         codes.encoder.check(&GeneratorInfo::new("next-token", layout, Content::Codes { vocab }))?;
-        let (network, specs) = start_network(config, device, |params| Ok(Decoder::new(params, &architecture)?))?;
+        let (network, specs) =
+            start_network(config, device, &[IGNORED], |params| Ok(Decoder::new(params, &architecture)?))?;
         let section = &config.generator;
         let (label_smoothing, z_loss_weight) = (section.label_smoothing, section.z_loss_weight);
         Ok((Self { config: architecture, specs, label_smoothing, z_loss_weight }, network))

@@ -78,7 +78,7 @@ pub use sections::{
 pub use seed_pixels::SeedPixelsObjective;
 pub use shape_feed::{ShapeBatch, ShapeFeed};
 pub use shape_section::{ShapeSection, ShapeStage};
-pub use shape_source::ShapeSource;
+pub use shape_source::{Meshes, ShapeSource, Solids};
 pub use token_shuffle::TokenShuffleObjective;
 pub use tokenflow::TokenFlowObjective;
 pub use trainer::{Event, Summary, train};

@@ -136,13 +136,14 @@ impl Feed for ShapeFeed {
 
 #[cfg(test)]
 mod tests {
+    use super::super::shape_source::Solids;
     use super::*;
 
     #[test]
     fn a_batch_is_the_same_wherever_the_feed_starts() {
         let options = ExampleOptions { points: 30, volume: 20, near: 11, deviations: vec![0.1] };
         let feed = || {
-            let source = (ShapeSource::procedural(5, 17), Vec::new());
+            let source = (ShapeSource::Procedural(Solids::new(5, 17)), Vec::new());
             ShapeFeed::new(source, options.clone(), [2, 1], Device::flex())
         };
         let (mut whole, mut late) = (feed(), feed());

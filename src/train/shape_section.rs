@@ -17,6 +17,12 @@ pub struct ShapeSection {
     /// Folder of meshes (PLY, OBJ, STL, glTF) to learn from; procedural shapes where absent.
     #[arg(long, value_name = "FOLDER")]
     pub meshes: Option<PathBuf>,
+    /// Share of the examples that are meshes, where there are any; the others are procedural shapes.
+    #[arg(long, value_name = "SHARE")]
+    pub mesh_share: f64,
+    /// Turn meshes by quarters about the upright axis (y) and mirror them, another way each time round.
+    #[arg(long)]
+    pub turn_meshes: bool,
     /// Points of a surface that are encoded; the number that the architecture names where absent.
     #[arg(long = "shape-points", value_name = "N")]
     pub points: Option<usize>,
@@ -67,6 +73,8 @@ impl Default for ShapeSection {
         Self {
             stage: ShapeStage::Continuous,
             meshes: None,
+            mesh_share: 1.0,
+            turn_meshes: false,
             points: None,
             volume_queries: 1024,
             near_queries: 1024,

@@ -13,7 +13,7 @@ use tessera_tokenizers::vat::{OccupancyField, VatNetwork, VatStage};
 
 use super::codebook::CodeCounts;
 use super::shape_feed::ShapeBatch;
-use super::shape_source::ShapeSource;
+use super::shape_source::{Meshes, ShapeSource, Solids};
 use super::{TrainConfig, TrainError, ValidationLine};
 
 /// Held-out shapes, and surfaces of some of them.
@@ -45,8 +45,11 @@ impl ShapeValidation {
     pub fn new(config: &TrainConfig, points: usize, device: &Device) -> Result<Self, TrainError> {
         let section = &config.shape;
         let source = match &section.validation_meshes {
-            Some(folder) => ShapeSource::meshes("shape.validation_meshes", folder, SEED, config.data.strict)?.0,
-            None => ShapeSource::procedural(SEED, section.lattice),
+            Some(folder) => {
+                let (meshes, _) = Meshes::open("shape.validation_meshes", folder, SEED, config.data.strict)?;
+                ShapeSource::Meshes(meshes)
+            }
+            None => ShapeSource::Procedural(Solids::new(SEED, section.lattice)),
         };
         let options = ExampleOptions { points, volume: section.validation_places, near: 0, deviations: Vec::new() };
         let wanted = config.validation.validation_pictures;

@@ -54,7 +54,7 @@ impl TokenShuffleObjective {
         let info = GeneratorInfo::new("token-shuffle", architecture.token_layout(), Content::Codes { vocab });
         codes.encoder.check(&info)?;
         let (network, specs) =
-            start_network(config, device, |params| Ok(TokenShuffleNetwork::new(params, &architecture)?))?;
+            start_network(config, device, &[], |params| Ok(TokenShuffleNetwork::new(params, &architecture)?))?;
         let windows = architecture.windows().map_err(LoadError::from)?;
         let label_smoothing = config.generator.label_smoothing;
         Ok((Self { config: architecture, windows, specs, label_smoothing }, network))

@@ -15,7 +15,7 @@ use tessera_tokenizers::vat::{self, VatConfig, VatNetwork, VatStage, losses};
 use super::architecture::open_weights;
 use super::objective::Losses;
 use super::shape_feed::{ShapeBatch, ShapeFeed};
-use super::shape_source::ShapeSource;
+use super::shape_source::{Meshes, ShapeSource, Solids};
 use super::shape_validation::ShapeValidation;
 use super::training::{Pass, Training};
 use super::{ShapeStage, Stage, Start, TrainConfig, TrainError, ValidationLine};
@@ -62,9 +62,18 @@ impl VatTraining {
         };
         let (network, specs) = model.into_network();
         let points = architecture.input.num_points;
+        let solids = Solids::new(config.run.seed, section.lattice);
         let source = match &section.meshes {
-            Some(folder) => ShapeSource::meshes("shape.meshes", folder, config.run.seed, config.data.strict)?,
-            None => (ShapeSource::procedural(config.run.seed, section.lattice), Vec::new()),
+            Some(folder) => {
+                let (meshes, skipped) = Meshes::open("shape.meshes", folder, config.run.seed, config.data.strict)?;
+                let meshes = if section.turn_meshes { meshes.turned() } else { meshes };
+                let source = match section.mesh_share < 1.0 {
+                    true => ShapeSource::Mixed { solids, meshes, mesh_share: section.mesh_share },
+                    false => ShapeSource::Meshes(meshes),
+                };
+                (source, skipped)
+            }
+            None => (ShapeSource::Procedural(solids), Vec::new()),
         };
         let options = ExampleOptions {
             points,
@@ -220,6 +229,13 @@ fn check(config: &TrainConfig) -> Result<(), TrainError> {
     }
     if let Some(deviation) = section.near_deviations.iter().find(|deviation| !(0.0..=1.0).contains(*deviation)) {
         return refuse("shape.near_deviations", "numbers from 0 to 1".to_owned(), deviation.to_string());
+    }
+    if !(0.0..=1.0).contains(&section.mesh_share) {
+        return refuse("shape.mesh_share", "a number from 0 to 1".to_owned(), section.mesh_share.to_string());
+    }
+    if section.meshes.is_none() && (section.turn_meshes || section.mesh_share < 1.0) {
+        let expected = "a folder, as shape.turn_meshes or shape.mesh_share is set".to_owned();
+        return refuse("shape.meshes", expected, "none".to_owned());
     }
     let weights = [
         ("shape.near_weight", section.near_weight),

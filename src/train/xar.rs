@@ -2,9 +2,9 @@
 
 use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
-use tessera_generators::xar::{Xar, XarConfig, XarNetwork, XarPrompt, draw, loss};
+use tessera_generators::xar::{Xar, XarConfig, XarNetwork, XarPrompt, buffers, draw, loss};
 use tessera_generators::{Content, Generator, GeneratorInfo, Words};
-use tessera_layers::{ParamSpec, Trace};
+use tessera_layers::{ParamSpec, Params, Trace};
 use tessera_tokenizers::LoadError;
 
 use super::architecture::start_network;
@@ -39,7 +39,10 @@ impl XarObjective {
         architecture.check().map_err(LoadError::from)?;
         let content = Content::Latents { channels: architecture.vae_embed_dim };
         codes.encoder.check(&GeneratorInfo::new("xar", architecture.layout(), content))?;
-        let (network, specs) = start_network(config, device, |params| XarNetwork::new(params, &architecture))?;
+        let buffers = buffers(&architecture);
+        let buffers: Vec<&str> = buffers.iter().map(String::as_str).collect();
+        let make = |params: &Params<'_>| XarNetwork::new(params, &architecture);
+        let (network, specs) = start_network(config, device, &buffers, make)?;
         Ok((Self { config: architecture, specs }, network))
     }
 

@@ -6,7 +6,7 @@
 //! | into the cube `[-1, 1]^3` | [`Mesh::normalised`], [`Normalisation`] |
 //! | points on a surface | [`SurfaceSampler`] |
 //! | is it inside? how far away? | [`TriangleTree`], [`winding_number`] |
-//! | examples to train on | [`MeshShape::example`], [`ProceduralShapes`] with [`Solid::example`] |
+//! | examples to train on | [`MeshShape::example`], [`ProceduralShapes`] with [`Solid::example`]; turned by a [`Symmetry`] |
 //! | a field to a mesh | [`extract_surface`], [`Lattice`], [`Sparse`], [`field_normals`] |
 //! | how alike are two shapes? | [`compare_samples`], [`overlap`], [`cross_scale_iou`] |
 //! | is a mesh sound? | [`check_mesh`] |
@@ -45,6 +45,7 @@ mod render;
 mod sampling;
 mod solid;
 mod surface;
+mod symmetry;
 mod tree;
 mod winding;
 
@@ -66,5 +67,6 @@ pub use solid::{Family, ProceduralShapes, Solid};
 pub use surface::{
     Field, Fill, Lattice, LatticeEdge, Search, Sparse, Surface, SurfaceOptions, extract_surface, field_normals,
 };
+pub use symmetry::Symmetry;
 pub use tree::{Nearest, TriangleTree};
 pub use winding::winding_number;

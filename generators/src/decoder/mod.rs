@@ -24,7 +24,7 @@ pub use block::{BlockSizes, DecoderBlock, Sight, repeat_heads};
 pub use condition::{Captions, ConditionEmbedding, Prompt, Table};
 pub use config::{Arrangement, DecoderConfig, ModelType};
 pub use generate::{Greedy, Plan};
-pub use model::{DecoderGenerator, listing, load, random};
+pub use model::{DecoderGenerator, IGNORED, listing, load, random};
 pub use network::{Decoder, States};
 pub use order::{Order, Sources};
 pub use padding::Padding;

@@ -22,7 +22,7 @@ pub struct DecoderGenerator {
 }
 
 /// A buffer of angles that a few old files carry; it is computed here.
-const IGNORED: &str = "freqs_cis";
+pub const IGNORED: &str = "freqs_cis";
 
 /// The tensors of a checkpoint, by released name and shape; allocates no weights.
 ///

@@ -23,7 +23,7 @@ mod train;
 pub use block::XarBlock;
 pub use config::{Sides, XarConfig};
 pub use entities::{Entities, EntityKind};
-pub use model::{Xar, listing, load, random};
+pub use model::{Xar, buffers, listing, load, random};
 pub use network::{XarNetwork, XarPrompt, thousandths};
 pub use presets::{PRESETS, preset};
 pub use sampling::{Listener, Noise, SeededNoise, Seen, Solver, XarPlan, sample, scales, times};

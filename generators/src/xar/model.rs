@@ -21,8 +21,8 @@ pub struct Xar {
     info: GeneratorInfo,
 }
 
-/// The parameters of a checkpoint, by released name and shape; allocates no weights. Released files hold buffers beside them (the mask,
-/// rotary tables), which are computed here.
+/// The parameters of a checkpoint, by released name and shape; allocates no weights. Released files hold [`buffers`] beside them (the
+/// mask, rotary tables), which are computed here.
 ///
 /// # Errors
 /// [`LoadError`] if the configuration does not fit together.
@@ -32,18 +32,23 @@ pub fn listing(config: &XarConfig) -> Result<Vec<ParamSpec>, LoadError> {
     Ok(source.into_taken())
 }
 
+/// Names of the buffers that released files hold beside the parameters.
+pub fn buffers(config: &XarConfig) -> Vec<String> {
+    let stacks = [("encoder", config.encoder_depth), ("decoder", config.decoder_depth)];
+    let of_block = |(stack, block): (&str, usize)| {
+        ["freqs", "freqs_cos", "freqs_sin"].map(|table| format!("{stack}_blocks.{block}.attn.rope.{table}"))
+    };
+    let blocks = stacks.into_iter().flat_map(|(stack, depth)| (0..depth).map(move |block| (stack, block)));
+    blocks.flat_map(of_block).chain(["mask".to_owned()]).collect()
+}
+
 /// Makes the generator of a checkpoint that holds exactly its parameters, with or without its buffers.
 ///
 /// # Errors
 /// [`LoadError`] if the configuration does not fit or a tensor is missing, surplus, misshapen or not finite.
 pub fn load(config: &XarConfig, weights: &Weights, device: &Device) -> Result<Xar, LoadError> {
     config.check()?;
-    let stacks = [("encoder", config.encoder_depth), ("decoder", config.decoder_depth)];
-    let of_block = |(stack, block): (&str, usize)| {
-        ["freqs", "freqs_cos", "freqs_sin"].map(|table| format!("{stack}_blocks.{block}.attn.rope.{table}"))
-    };
-    let blocks = stacks.into_iter().flat_map(|(stack, depth)| (0..depth).map(move |block| (stack, block)));
-    let buffers: Vec<String> = blocks.flat_map(of_block).chain(["mask".to_owned()]).collect();
+    let buffers = buffers(config);
     let buffers: Vec<&str> = buffers.iter().map(String::as_str).collect();
     let make = |params: &Params| XarNetwork::new(params, config);
     let (network, _, _) = load_strict::<_, LoadError>(weights, &buffers, device, make)?;

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use tessera_layers::checkpoint::{CheckpointError, Weights, save_module};
-use tessera_layers::{Init, ParamSource, ParamSpec, Params, load_strict};
+use tessera_layers::{ParamSource, ParamSpec, Params, load_strict};
 
+use super::start::Start;
 use super::{Vat, VatConfig, VatNetwork};
 use crate::LoadError;
 
@@ -31,24 +32,19 @@ pub fn load(config: &VatConfig, weights: &Weights, device: &Device) -> Result<Va
     Ok(Vat::new(network, config.clone(), specs, &hash, device))
 }
 
-/// A model with starting values drawn from `seed`.
+/// A model with starting values drawn from `seed`. Latents and plane tokens start with places in the cube, which the first block of
+/// either tower looks at.
 ///
 /// # Errors
 /// [`LoadError`] if the configuration does not fit together.
 pub fn random(config: &VatConfig, seed: u64, device: &Device) -> Result<Vat, LoadError> {
     config.check()?;
-    let source = ParamSource::seeded_with(seed, device, &start);
+    let start = Start::new(config);
+    let edit = |name: &str, shape: &[usize], values: &mut [f32]| start.edit(name, shape, values);
+    let source = ParamSource::seeded_with(seed, device, &Start::distribution).edited(&edit);
     let network = VatNetwork::new(&source.root(), config)?;
     let hash = source.content_hash();
     Ok(Vat::new(network, config.clone(), source.into_taken(), &hash, device))
-}
-
-/// Matrices of blocks start uniform in one over the root of their inputs: narrow networks, too, then start with signals of some size.
-fn start(name: &str, shape: &[usize], init: Init) -> Init {
-    match shape {
-        [_, inputs] if name.contains(".blocks.") => Init::uniform_fan_in(*inputs),
-        _ => init,
-    }
 }
 
 /// Writes the network's parameters (those of `specs`) as a checkpoint.

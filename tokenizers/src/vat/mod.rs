@@ -52,6 +52,7 @@ mod planes;
 mod points;
 mod presets;
 mod restarts;
+mod start;
 mod tokenizer;
 mod train;
 
