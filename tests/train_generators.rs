@@ -56,7 +56,7 @@ impl Bench {
             self.at("pictures"),
             self.at("labels.csv")
         );
-        command.args(["train", "--steps", "2", "--batch-size", "2", "--checkpoint-every", "100", "--views", "1"]);
+        command.args(["train", "--steps", "2", "--batch-size", "2", "--checkpoint-every", "1", "--views", "1"]);
         command.args(["--validate-every", "2", "--validation-pictures", "3", "--sample-pictures", "2"]);
         command.args(["--sample", "style=flat red", "--data", &source, "--validation", &source]);
         command.arg("--architecture").arg(&config).arg("--out").arg(self.at(name));
@@ -370,6 +370,44 @@ fn every_generator_learns_from_scales() {
             }
         }
     }
+}
+
+/// TokenFlow's own generator learns from captions too; its prompt stands for a first scale of one token.
+#[test]
+fn tokenflow_t2i_learns_from_captions() {
+    let bench = Bench::new();
+    let pictures = bench.tokenizer("tokenflow", &tokenflow([1, 4]));
+    let architecture = json!({
+        "llm": {
+            "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 1,
+        },
+        "most_words": 4, "sampling": {"cfg": 1.0},
+    });
+    bench.train_and_generate("tokenflow-t2i", &pictures, &architecture);
+    let config: Value = serde_json::from_slice(&fs::read(bench.at("tokenflow-t2i/config.json")).unwrap()).unwrap();
+    // 5 words and tags, where a picture begins, padding, and the codes.
+    assert_eq!(
+        config["words"].as_array().unwrap().len() + 2 + 24,
+        config["llm"]["vocab_size"].as_u64().unwrap() as usize
+    );
+    // The same bits after an interruption.
+    let cut = |resume: bool| {
+        let mut command = bench.train("cut", &pictures, &architecture);
+        if resume {
+            command.arg("--resume");
+        }
+        printed(&mut command);
+        fs::read(bench.at("cut/model.safetensors")).unwrap()
+    };
+    let whole = cut(false);
+    fs::remove_dir_all(bench.at("cut/checkpoints/00000002")).unwrap();
+    assert_eq!(whole, cut(true));
+
+    let two = bench.tokenizer("two", &tokenflow([2, 4]));
+    let said = refused(&mut bench.train("first", &two, &architecture));
+    assert!(said.contains("a first scale of one token"), "{said}");
+    let said = refused(&mut bench.train("other", &tiny_model(), &architecture));
+    assert!(said.contains("a TokenFlow"), "{said}");
 }
 
 /// What makes no sense over scales, or with several codes at a position, says why.

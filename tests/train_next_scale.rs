@@ -253,3 +253,22 @@ fn settings_that_do_not_fit_are_refused() {
     let said = refused(&mut train(folder, "refused", &[]));
     assert!(said.contains("scales [1, 2, 4] of 8 codes") && said.contains("scales [2, 4]"), "{said}");
 }
+
+/// The settings in the repository, with a VAT of the size that they are for.
+#[test]
+fn the_example_in_the_repository_is_small_and_runs() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/vat");
+    let folder = tempfile::tempdir().unwrap();
+    let (vat, run) = (folder.path().join("vat"), folder.path().join("run"));
+    fs::create_dir(&vat).unwrap();
+    let document = read_config(&examples.join("architecture.json")).unwrap();
+    fs::write(vat.join("config.json"), document.to_string()).unwrap();
+    ModelConfig::from_value(&document).unwrap().write_random(1, &vat.join("model.safetensors")).unwrap();
+    let mut command = tessera();
+    command.arg("train").arg(examples.join("generator.toml")).arg("--tokenizer").arg(&vat).arg("--out").arg(&run);
+    command.args(["--steps", "1", "--batch-size", "2", "--shapes", "8", "--validation-pictures", "2"]);
+    assert!(printed(command.args(["--sample-pictures", "2"])).contains("validation loss"));
+    let weights = Weights::open(&run.join("model.safetensors")).unwrap();
+    let count: usize = weights.entries().iter().map(|entry| entry.shape.iter().product::<usize>()).sum();
+    assert!(count < 4_000_000, "{count}");
+}

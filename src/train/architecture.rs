@@ -21,6 +21,8 @@ pub enum Architecture {
     Generator(GeneratorConfig),
     /// A next-scale generator: a document that may leave out what its tokenizer says.
     ScaleAr(Value),
+    /// TokenFlow's generator: a document that may leave out what its tokenizer says.
+    TokenFlowT2i(Value),
 }
 
 /// A configuration by file or by the name of a released model.
@@ -32,12 +34,16 @@ pub fn read_architecture(path: &Path) -> Result<Architecture, TrainError> {
     if let Some(config) = GeneratorConfig::preset(&name) {
         return Ok(match config {
             GeneratorConfig::NextScale(config) => Architecture::ScaleAr(config.to_value()),
+            GeneratorConfig::TokenFlowT2i(config) => Architecture::TokenFlowT2i(config.to_value()),
             other => Architecture::Generator(other),
         });
     }
     let mut document = read_config(path).map_err(LoadError::from)?;
     if document["ar"].is_object() {
         return Ok(Architecture::ScaleAr(document));
+    }
+    if document["llm"].is_object() {
+        return Ok(Architecture::TokenFlowT2i(document));
     }
     if GeneratorConfig::describes(&document) {
         let config = GeneratorConfig::from_value(&document);

@@ -35,7 +35,7 @@ pub struct NextScaleObjective {
 const CODES: &str = "quantizer.";
 
 /// Names of the losses of scales, coarse to fine.
-const SCALES: [&str; tessera_shaders::MAX_SCALES] = [
+pub(super) const SCALES: [&str; tessera_shaders::MAX_SCALES] = [
     "scale_01", "scale_02", "scale_03", "scale_04", "scale_05", "scale_06", "scale_07", "scale_08", "scale_09",
     "scale_10", "scale_11", "scale_12", "scale_13", "scale_14", "scale_15", "scale_16", "scale_17", "scale_18",
     "scale_19", "scale_20", "scale_21", "scale_22", "scale_23", "scale_24", "scale_25", "scale_26", "scale_27",

@@ -32,6 +32,7 @@ use super::schedule::learning_rate;
 use super::seed_pixels::SeedPixelsObjective;
 use super::token_shuffle::TokenShuffleObjective;
 use super::tokenflow::TokenFlowObjective;
+use super::tokenflow_t2i::TokenFlowT2iObjective;
 use super::training::Training;
 use super::vat::VatTraining;
 use super::window::Window;
@@ -108,7 +109,7 @@ pub fn train(
         key: "model.architecture",
         expected:
             "a One-D-Piece, TiTok, FlexTok, LlamaGen VQ, SEED with pixels, TokenFlow, DualToken, AutoencoderKL, VAT, \
-             next-token generator, NAR, Token-Shuffle, xAR or next-scale generator"
+             next-token generator, NAR, Token-Shuffle, xAR, next-scale generator or TokenFlow's generator"
                 .to_owned(),
         found: "an architecture that tessera does not train".to_owned(),
     };
@@ -116,7 +117,10 @@ pub fn train(
     // A VAT and its generators learn from shapes.
     if !matches!(
         architecture,
-        Architecture::Codec(ModelConfig::Vat(_)) | Architecture::Generator(_) | Architecture::ScaleAr(_)
+        Architecture::Codec(ModelConfig::Vat(_))
+            | Architecture::Generator(_)
+            | Architecture::ScaleAr(_)
+            | Architecture::TokenFlowT2i(_)
     ) {
         config.check_sources()?;
     }
@@ -161,6 +165,12 @@ pub fn train(
         Architecture::ScaleAr(document) => {
             let codes = run.codes(CodesOf::Ids, on_event)?;
             let (objective, network) = NextScaleObjective::new(config, document, &codes, &trained)?;
+            let words = objective.words();
+            run.on_codes((objective, network), codes, words, on_event)
+        }
+        Architecture::TokenFlowT2i(document) => {
+            let codes = run.codes(CodesOf::Ids, on_event)?;
+            let (objective, network) = TokenFlowT2iObjective::new(config, document, &codes, &trained)?;
             let words = objective.words();
             run.on_codes((objective, network), codes, words, on_event)
         }
