@@ -184,7 +184,7 @@ fn meshes_are_classes_by_folder() {
     // Procedural shapes beside them: their families come first.
     architecture(folder, &json!({"dim": 16, "depth": 1, "heads": 2, "classes": 10}));
     printed(
-        &mut train(folder, "both", &["--meshes", &meshes, "--shapes", "9", "--views", "1"])
+        train(folder, "both", &["--meshes", &meshes, "--shapes", "9", "--views", "1"])
             .arg("--validation-pictures")
             .arg("0"),
     );

@@ -17,8 +17,9 @@ use tessera_tokenizers::{ConfigError, LoadError, ModelConfig, TokenLayout};
 
 use super::architecture::open_weights;
 use super::codes::{CodeBatch, Codes};
-use super::generator::{GeneratorLosses, GeneratorObjective, TrainingCodes};
+use super::generator::{GeneratorLosses, GeneratorObjective};
 use super::parameters::{Named, Parameters, read_named};
+use super::training_codes::TrainingCodes;
 use super::{TrainConfig, TrainError};
 
 /// Mean cross-entropy of all tokens, teacher-forced, with label smoothing and z-loss where wanted. The codes are the tokenizer's, and

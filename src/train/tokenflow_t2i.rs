@@ -16,8 +16,9 @@ use tessera_tokenizers::{ConfigError, LoadError};
 
 use super::architecture::start_network;
 use super::codes::{CodeBatch, Codes};
-use super::generator::{GeneratorLosses, GeneratorObjective, TrainingCodes};
+use super::generator::{GeneratorLosses, GeneratorObjective};
 use super::next_scale::SCALES;
+use super::training_codes::TrainingCodes;
 use super::{TrainConfig, TrainError};
 
 /// Mean cross-entropy of all tokens among all ids, teacher-forced, with the z-loss where wanted. The pairs of codes are the

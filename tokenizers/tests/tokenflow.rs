@@ -295,8 +295,7 @@ fn its_scales_are_those_of_a_quantizer_over_scales() {
     config.check(25).unwrap();
     let make = |params: &Params| ScaleQuantizer::new(params, &config, [25, 10], ScaleNames::Plain);
     let (quantizer, _, _) =
-        load_strict::<_, CheckpointError>(&Weights::open(&path).unwrap(), &[], &device, |params| Ok(make(params)?))
-            .unwrap();
+        load_strict::<_, CheckpointError>(&Weights::open(&path).unwrap(), &[], &device, make).unwrap();
 
     let values: Vec<f32> = (0..2 * 10 * 25).map(|i| (i as f32 * 0.73).sin() * 2.0).collect();
     let latents = Tensor::<4>::from_data(TensorData::new(values, [2, 10, 5, 5]), &device);
