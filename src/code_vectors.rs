@@ -37,12 +37,12 @@ impl CodeVectors {
         self.codebook.dims()[1]
     }
 
-    /// Scaled code vectors of pictures `[batch, 3, side, side]` in 0..=1.
+    /// Scaled code vectors of what the tokenizer takes: pictures, or points on shapes.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] if they do not fit.
-    pub fn encode(&self, images: Tensor<4>) -> Result<Latents, Error> {
-        let tokens = self.tokenizer.encode(&Input::Images(images))?;
+    /// [`Error::Tokenizer`] if it does not fit.
+    pub fn encode(&self, input: &Input) -> Result<Latents, Error> {
+        let tokens = self.tokenizer.encode(input)?;
         let latents = self.tokenizer.embed(&tokens)?;
         Ok(Latents { vectors: latents.vectors.mul_scalar(self.scale), layout: latents.layout })
     }

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use tessera_datasets::Picture;
 use tessera_generators::{Content, Generated, GeneratorInfo};
 use tessera_tokenizers::{
     DecodeOptions, Fingerprint, Input, LatentCodec, LatentInfo, Pretrained, TokenLayout, Tokenizer, TokenizerInfo,
+    Tokens,
 };
 
 use crate::Error;
@@ -111,6 +112,7 @@ impl Codec {
     pub fn of_shapes(&self) -> Option<&dyn Tokenizer> {
         match self {
             Self::Tokens(tokenizer) if crate::is_of_shapes(tokenizer.info()) => Some(&**tokenizer),
+            Self::Vectors(vectors) if crate::is_of_shapes(vectors.tokenizer().info()) => Some(vectors.tokenizer()),
             _ => None,
         }
     }
@@ -156,16 +158,29 @@ impl Codec {
         }
     }
 
-    /// Codes of pictures `[batch, 3, side, side]` in 0..=1.
+    /// Codes of pictures `[batch, 3, side, side]` in 0..=1, or of points on shapes where the tokenizer is one of shapes.
     ///
     /// # Errors
-    /// [`Error::Tokenizer`] if they do not fit.
-    pub fn encode(&self, images: Tensor<4>) -> Result<Generated, Error> {
-        Ok(match self {
-            Self::Tokens(tokenizer) => Generated::Tokens(tokenizer.encode(&Input::Images(images))?),
-            Self::Vectors(vectors) => Generated::Latents(vectors.encode(images)?),
-            Self::Latents(codec) => Generated::Latents(codec.encode(images)?),
+    /// [`Error::Tokenizer`] if they do not fit, [`Error::NotOfShapes`] for points and an autoencoder of pictures.
+    pub fn encode(&self, input: &Input) -> Result<Generated, Error> {
+        Ok(match (self, input) {
+            (Self::Tokens(tokenizer), _) => Generated::Tokens(tokenizer.encode(input)?),
+            (Self::Vectors(vectors), _) => Generated::Latents(vectors.encode(input)?),
+            (Self::Latents(codec), Input::Images(images)) => Generated::Latents(codec.encode(images.clone())?),
+            (Self::Latents(_), _) => return Err(Error::NotOfShapes),
         })
+    }
+
+    /// The tokens of what a generator made: as they are, or the nearest to code vectors.
+    ///
+    /// # Errors
+    /// [`Error::Unfit`] if there are none, as of an autoencoder of latents.
+    pub fn tokens(&self, generated: &Generated) -> Result<Tokens, Error> {
+        match (self, generated) {
+            (Self::Tokens(_), Generated::Tokens(tokens)) => Ok(tokens.clone()),
+            (Self::Vectors(vectors), Generated::Latents(latents)) => vectors.tokens(latents),
+            _ => Err(unlike()),
+        }
     }
 
     /// Pictures of what a generator made, all of `options` that this model has a use for.
@@ -177,12 +192,7 @@ impl Codec {
             (Self::Tokens(tokenizer), Generated::Tokens(tokens)) => images_of(tokenizer.decode(tokens, options)?)?,
             (Self::Vectors(vectors), Generated::Latents(latents)) => images_of(vectors.decode(latents, options)?)?,
             (Self::Latents(codec), Generated::Latents(latents)) => codec.decode(latents)?,
-            _ => {
-                return Err(Error::Unfit(
-                    "a generator of ids and an autoencoder of latents, or the other way round, do not belong together"
-                        .to_owned(),
-                ));
-            }
+            _ => return Err(unlike()),
         };
         Ok(to_pictures(images)?)
     }
@@ -213,4 +223,9 @@ impl Codec {
         }
         Ok(())
     }
+}
+
+fn unlike() -> Error {
+    let what = "a generator of ids and an autoencoder of latents, or the other way round, do not belong together";
+    Error::Unfit(what.to_owned())
 }

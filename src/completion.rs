@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use tessera_datasets::{Filter, Picture, Preprocess};
 use tessera_generators::{Content, Generated, GeneratorInfo, Given, Step};
-use tessera_tokenizers::{Fingerprint, Latents, TokenLayout, Tokens};
+use tessera_tokenizers::{Fingerprint, Input, Latents, TokenLayout, Tokens};
 
 use crate::squares::to_tensor;
 use crate::{Codec, Error};
@@ -53,7 +53,7 @@ pub fn given_part(
 ) -> Result<Given, Error> {
     let side = u32::try_from(codec.side()).unwrap_or(u32::MAX);
     let square = Preprocess::square(side, Filter::Bicubic).apply(picture)?;
-    let codes = codec.encode(to_tensor(&[square], device))?;
+    let codes = codec.encode(&Input::Images(to_tensor(&[square], device)))?;
     let layout = match &codes {
         Generated::Tokens(tokens) => tokens.layout().clone(),
         Generated::Latents(latents) => latents.layout.clone(),

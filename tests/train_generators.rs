@@ -56,7 +56,7 @@ impl Bench {
             self.at("pictures"),
             self.at("labels.csv")
         );
-        command.args(["train", "--steps", "2", "--batch-size", "2", "--checkpoint-every", "100", "--views", "1"]);
+        command.args(["train", "--steps", "2", "--batch-size", "2", "--checkpoint-every", "1", "--views", "1"]);
         command.args(["--validate-every", "2", "--validation-pictures", "3", "--sample-pictures", "2"]);
         command.args(["--sample", "style=flat red", "--data", &source, "--validation", &source]);
         command.arg("--architecture").arg(&config).arg("--out").arg(self.at(name));
@@ -114,20 +114,29 @@ fn token_shuffle(codes: usize, layout: Value, _positions: usize) -> Value {
 fn xar(channels: usize, layout: Value) -> Value {
     let mut config = json!({
         "model_type": "xar", "vae_embed_dim": channels, "encoder_embed_dim": 16, "encoder_depth": 1, "encoder_num_heads": 2,
-        "decoder_embed_dim": 16, "decoder_depth": 1, "decoder_num_heads": 2, "num_steps": 2, "class_num": 1, "entity": "patch",
+        "decoder_embed_dim": 16, "decoder_depth": 1, "decoder_num_heads": 2, "num_steps": 2, "class_num": 8, "entity": "patch",
         "most_words": 4, "cfg": 1.5,
     });
     let (kind, sides) = layout.as_object().and_then(|layout| layout.iter().next()).unwrap();
-    config[kind] = sides.clone();
+    match kind.as_str() {
+        "scales" => (config["token_scales"], config["entity"]) = (sides.clone(), json!("scale")),
+        _ => config[kind] = sides.clone(),
+    }
     config
 }
 
-/// Rows and columns, or the length of a line, as architectures write it.
+/// Rows and columns, the tokens of scales, or the length of a line, as architectures write it.
 fn layout_of(layout: &TokenLayout) -> Value {
     match layout {
         TokenLayout::Grid { height, width } => json!({"grid": [height, width]}),
+        TokenLayout::Scales { counts } => json!({"scales": counts}),
         _ => json!({"ordered": layout.positions()}),
     }
+}
+
+/// A next-scale generator of captions; its tokenizer says the rest.
+fn next_scale() -> Value {
+    json!({"ar": {"dim": 16, "depth": 1, "heads": 2, "most_words": 4, "cfg": 1.0}})
 }
 
 #[test]
@@ -264,4 +273,199 @@ fn flextok(bench: &Bench) -> PathBuf {
     (config.registers, config.levels) = (6, vec![4, 3, 2]);
     config.sampling.steps = 2;
     bench.tokenizer("flextok", &ModelConfig::FlexTok(config).to_value())
+}
+
+/// A tiny TokenFlow of scales of these sides.
+fn tokenflow(scales: [usize; 2]) -> Value {
+    json!({
+        "model": "TokenFlow", "teacher": "clipb_224", "image_size": 16, "scales": scales, "codebook_size": 24,
+        "codebook_embed_dim": 4, "semantic_code_dim": 6, "z_channels": 8, "entropy_loss_ratio": 0.01,
+        "encoder_ch": 32, "encoder_ch_mult": [1, 1, 1], "encoder_num_res_blocks": 1,
+        "decoder_ch": 32, "decoder_ch_mult": [1, 1, 1], "decoder_num_res_blocks": 1, "decoder_out_dim": 24,
+        "semantic_encoder": {"kind": "clip_vit", "image_size": 12, "patch_size": 4, "width": 24, "layers": 1, "heads": 3},
+        "semantic_decoder": {"width": 24, "layers": 1, "heads": 3, "grid": 3},
+    })
+}
+
+/// A tiny VAT of these scales.
+fn vat(scales: &[usize]) -> Value {
+    json!({
+        "model_type": "vat", "num_latents": scales.last(), "latent_dim": 4,
+        "input": {"num_points": 30, "num_freqs": 2},
+        "encoder": {"dim": 16, "depth": 1, "heads": 2},
+        "quantizer": {"scales": scales, "codebook_size": 24},
+        "decoder": {"dim": 16, "depth": 1, "heads": 2, "plane_tokens": 2},
+        "triplane": {"channels": [8, 8], "out_channels": 4, "norm_groups": 4},
+        "occupancy": {"hidden": 8, "layers": 2},
+    })
+}
+
+impl Bench {
+    /// As [`Bench::train_and_generate`], of shapes.
+    fn shapes(&self, run: &str, tokenizer: &Path, architecture: &Value) {
+        let config = self.at(&format!("{run}.json"));
+        fs::write(&config, architecture.to_string()).unwrap();
+        let mut command = tessera();
+        command.args(["train", "--steps", "2", "--batch-size", "2", "--checkpoint-every", "100", "--shapes", "9"]);
+        command.args(["--validation-pictures", "3", "--sample-pictures", "2", "--sample", "class=twist", "--json"]);
+        command.args(["--lattice", "17", "--sample-lattice", "9", "--architecture"]).arg(&config);
+        let report = printed(command.arg("--out").arg(self.at(run)).arg("--tokenizer").arg(tokenizer));
+        let report: Value = serde_json::from_str(&report).unwrap();
+        assert!(report["validation"]["loss"].as_f64().is_some_and(f64::is_finite), "{run}: {report}");
+        let (grid, parts) = (self.at(&format!("{run}.png")), self.at(&format!("{run}-parts")));
+        let mut generate = tessera();
+        // Models of captions know families as tags, xAR as numbers.
+        let class = if run.ends_with("xar") { "5" } else { "chain" };
+        generate.args(["generate", "--count", "2", "--class", class, "--resolution", "9", "--quiet", "--model"]);
+        generate.arg(self.at(run)).arg("--tokenizer").arg(tokenizer).arg("-o").arg(&grid).arg("--parts").arg(&parts);
+        printed(&mut generate);
+        let codes = ["tokens.tsr", "latents.safetensors"].map(|name| parts.join(name).is_file());
+        assert!(grid.is_file() && codes[0] != codes[1] && codes[1] == run.ends_with("xar"), "{run}: {codes:?}");
+    }
+}
+
+/// Scales of pictures (TokenFlow) and of shapes (VAT). Windows of Token-Shuffle tile scales of even numbers of tokens alone.
+#[test]
+fn every_generator_learns_from_scales() {
+    let bench = Bench::new();
+    let pictures = bench.tokenizer("tokenflow", &tokenflow([2, 4]));
+    let shapes = bench.tokenizer("vat", &vat(&[2, 4, 8]));
+    for (name, tokenizer, counts, channels) in
+        [("tokenflow", &pictures, vec![4, 16], 10), ("vat", &shapes, vec![2, 4, 8], 4)]
+    {
+        let (layout, positions) = (json!({"scales": counts}), counts.iter().sum());
+        let opened = tessera::from_pretrained(&tokenizer.to_string_lossy(), &burn::tensor::Device::flex()).unwrap();
+        assert_eq!(layout_of(&opened.info().layout), layout);
+        for (kind, architecture) in [
+            ("next-token", decoder(24, layout.clone(), positions)),
+            ("nar", nar(24, layout.clone(), positions)),
+            ("token-shuffle", token_shuffle(24, layout.clone(), positions)),
+            ("next-scale", next_scale()),
+            ("xar", xar(channels, layout.clone())),
+        ] {
+            let run = format!("{name}-{kind}");
+            match name {
+                "vat" => bench.shapes(&run, tokenizer, &architecture),
+                _ => bench.train_and_generate(&run, tokenizer, &architecture),
+            }
+        }
+    }
+    // A prefix of next-token's line is a file that is cut; NAR's diagonals have none, and next-scale's ends with a scale.
+    for (kind, tokens, refusal) in [
+        ("next-token", "5", None),
+        ("next-scale", "6", None),
+        ("nar", "6", Some("by diagonals")),
+        ("next-scale", "5", Some("whole scales")),
+    ] {
+        let mut command = tessera();
+        command
+            .args(["generate", "--resolution", "9", "--tokens", tokens, "--model"])
+            .arg(bench.at(&format!("vat-{kind}")));
+        command.arg("--tokenizer").arg(&shapes).arg("-o").arg(bench.at("cut.png"));
+        match refusal {
+            None => assert!(!printed(&mut command).is_empty()),
+            Some(words) => {
+                let said = refused(&mut command);
+                assert!(said.contains(words), "{kind}: {said}");
+            }
+        }
+    }
+}
+
+/// TokenFlow's own generator learns from captions too; its prompt stands for a first scale of one token.
+#[test]
+fn tokenflow_t2i_learns_from_captions() {
+    let bench = Bench::new();
+    let pictures = bench.tokenizer("tokenflow", &tokenflow([1, 4]));
+    let architecture = json!({
+        "llm": {
+            "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 1,
+        },
+        "most_words": 4, "sampling": {"cfg": 1.0},
+    });
+    bench.train_and_generate("tokenflow-t2i", &pictures, &architecture);
+    let config: Value = serde_json::from_slice(&fs::read(bench.at("tokenflow-t2i/config.json")).unwrap()).unwrap();
+    // 5 words and tags, where a picture begins, padding, and the codes.
+    assert_eq!(
+        config["words"].as_array().unwrap().len() + 2 + 24,
+        config["llm"]["vocab_size"].as_u64().unwrap() as usize
+    );
+    // The same bits after an interruption.
+    let cut = |resume: bool| {
+        let mut command = bench.train("cut", &pictures, &architecture);
+        if resume {
+            command.arg("--resume");
+        }
+        printed(&mut command);
+        fs::read(bench.at("cut/model.safetensors")).unwrap()
+    };
+    let whole = cut(false);
+    fs::remove_dir_all(bench.at("cut/checkpoints/00000002")).unwrap();
+    assert_eq!(whole, cut(true));
+
+    let two = bench.tokenizer("two", &tokenflow([2, 4]));
+    let said = refused(&mut bench.train("first", &two, &architecture));
+    assert!(said.contains("a first scale of one token"), "{said}");
+    let said = refused(&mut bench.train("other", &tiny_model(), &architecture));
+    assert!(said.contains("a TokenFlow"), "{said}");
+}
+
+/// What makes no sense over scales, or with several codes at a position, says why.
+#[test]
+fn pairs_that_make_no_sense_are_refused() {
+    let bench = Bench::new();
+    let pictures = bench.tokenizer("tokenflow", &tokenflow([1, 4]));
+    let layout = json!({"scales": [1, 16]});
+    let mut cells = xar(10, layout.clone());
+    cells["entity"] = json!("cell");
+    for (name, architecture, says) in [
+        ("windows", token_shuffle(24, layout.clone(), 17), "no window crosses scales"),
+        ("shrinking", nar(24, json!({"scales": [16, 1]}), 17), "none shorter than the one before"),
+        ("cells", cells, "tokens of several scales form no cells"),
+        ("flat", decoder(24, json!({"ordered": 17}), 17), "do not belong together: layout"),
+        ("other", decoder(24, json!({"scales": [16, 1]}), 17), "do not belong together: layout"),
+    ] {
+        let said = refused(&mut bench.train(name, &pictures, &architecture));
+        assert!(said.contains(says), "{name}: {said}");
+    }
+    // 3 pixel codes and 2 semantic ones at each position.
+    let quantizer = |kind: &str, depth: usize, channels: usize, codes: usize| {
+        json!({
+            "bottleneck_type": kind, "code_shape": [4, 4, depth], "latent_shape": [4, 4, channels], "embed_dim": channels,
+            "n_embed": codes, "decay": 0.9, "restart_unused_codes": true, "shared_codebook": true,
+        })
+    };
+    let dualtoken = json!({
+        "hidden_size": 32,
+        "rqvaesiglip": {
+            "hidden_size": 32, "layer_recon": 1, "layer_sem": 2, "layer_shortcut": 1, "weight_shortcut": 0.6,
+            "ddconfig": {
+                "ch": 32, "ch_mult": [1, 1, 1], "num_res_blocks": 1, "attn_resolutions": [4], "resolution": 16,
+                "decoder_in_channels": 32,
+            },
+            "vq_sem": quantizer("rq_ema", 2, 8, 20), "vq_pix": quantizer("rq", 3, 16, 30),
+        },
+        "siglip_config": {
+            "vision_config": {
+                "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 3, "num_attention_heads": 2,
+                "image_size": 16, "patch_size": 4,
+            },
+            "text_config": {
+                "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 1, "num_attention_heads": 2,
+                "vocab_size": 11, "max_position_embeddings": 5,
+            },
+        },
+    });
+    let dualtoken = bench.tokenizer("dualtoken", &dualtoken);
+    let layout = json!({"grid": [4, 4]});
+    for (name, architecture, says) in [
+        ("deep-next-token", decoder(30, layout.clone(), 16), "5 codes at each position"),
+        ("deep-nar", nar(30, layout.clone(), 16), "5 codes at each position"),
+        ("deep-token-shuffle", token_shuffle(30, layout.clone(), 16), "5 codes at each position"),
+        ("deep-next-scale", next_scale(), "5 codes at each position"),
+        ("deep-xar", xar(16, layout.clone()), "one code at a position, this tokenizer has 5"),
+    ] {
+        let said = refused(&mut bench.train(name, &dualtoken, &architecture));
+        assert!(said.contains(says), "{name}: {said}");
+    }
 }

@@ -223,6 +223,13 @@ pub enum GeneratorError {
     Device(String),
 }
 
+impl GeneratorError {
+    /// What a device says of a failure, in one line.
+    pub(crate) fn of_device(error: &dyn std::fmt::Display) -> Self {
+        Self::Device(tessera_shaders::device::in_one_line(error))
+    }
+}
+
 /// What a generator makes at each position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -253,6 +260,8 @@ pub struct GeneratorInfo {
     pub content: Content,
     /// Classes that it is conditioned on, if it is.
     pub classes: Option<usize>,
+    /// Names of the first classes, where they have names.
+    pub class_names: Vec<String>,
     /// Words that its captions are made of, if they are.
     pub words: Option<Words>,
     /// The tokenizer whose output it was trained on, where it is known.
@@ -262,7 +271,8 @@ pub struct GeneratorInfo {
 impl GeneratorInfo {
     /// An architecture's output; everything else absent.
     pub fn new(architecture: &'static str, layout: TokenLayout, content: Content) -> Self {
-        Self { architecture, preset: None, layout, content, classes: None, words: None, tokenizer: None }
+        let (classes, class_names) = (None, Vec::new());
+        Self { architecture, preset: None, layout, content, classes, class_names, words: None, tokenizer: None }
     }
 }
 

@@ -83,7 +83,7 @@ pub(crate) fn known(found: &[Tensor<2, Int>], positions: &[usize]) -> Result<Vec
 /// [`GeneratorError::Device`] if they cannot be read.
 pub(crate) fn read_ids(ids: Tensor<2, Int>) -> Result<Vec<u32>, GeneratorError> {
     let id = |id: i64| u32::try_from(id).map_err(|_| GeneratorError::Device(format!("the device returned id {id}")));
-    let data = ids.try_into_data().map_err(|error| GeneratorError::Device(format!("{error:?}")))?;
+    let data = ids.try_into_data().map_err(|error| GeneratorError::of_device(&error))?;
     data.iter::<i64>().map(id).collect()
 }
 

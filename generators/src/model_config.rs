@@ -31,7 +31,7 @@ pub enum GeneratorConfig {
     TokenShuffle(TokenShuffleConfig),
     /// xAR.
     Xar(XarConfig),
-    /// Next-scale, of VAT's tokens.
+    /// Next-scale, of VAT's or TokenFlow's tokens.
     NextScale(NextScaleConfig),
     /// TokenFlow's.
     TokenFlowT2i(Box<TokenFlowT2iConfig>),

@@ -33,7 +33,7 @@ fn config(change: Value) -> Result<DecoderConfig, tessera_tokenizers::ConfigErro
     DecoderConfig::from_value(&document)
 }
 
-/// Next-token and NAR, on a grid that is no square and on a line, with shared keys, and with captions.
+/// Next-token and NAR, on a grid that is no square, on a line and over scales, with shared keys, and with captions.
 fn variants() -> Vec<Value> {
     vec![
         json!({}),
@@ -41,6 +41,8 @@ fn variants() -> Vec<Value> {
         json!({"medusa_attention_num": 1}),
         json!({"medusa_attention_num": 2, "layout": {"ordered": 12}}),
         json!({"medusa_attention_num": 1, "layout": {"grid": [6, 2]}, "n_kv_head": 1}),
+        json!({"layout": {"scales": [1, 2, 3, 6]}}),
+        json!({"medusa_attention_num": 1, "layout": {"scales": [1, 2, 3, 6]}}),
         json!({"model_type": "t2i", "cls_token_num": 3, "caption_dim": 6, "words": ["a", "b", "style=c"]}),
     ]
 }
@@ -85,7 +87,7 @@ fn decoding_with_a_cache_gives_the_logits_of_one_pass() {
 
 #[test]
 fn a_diagonal_or_a_token_a_step() {
-    for (variant, steps) in variants().into_iter().zip([12, 12, 6, 12, 7, 12]) {
+    for (variant, steps) in variants().into_iter().zip([12, 12, 6, 12, 7, 12, 9, 12]) {
         let generator = generator(variant.clone());
         let mut seen = Vec::new();
         let options = GenerateOptions::default();
@@ -145,6 +147,13 @@ fn a_line_ends_where_asked() {
     assert_eq!(short.prefix_lengths(), Some(vec![5, 5]));
     assert_eq!(short.ids()[..5], whole.ids()[..5]);
     assert_eq!(generator.info().layout, TokenLayout::Ordered { len: 12 });
+
+    let generator = self::generator(json!({"layout": {"scales": [1, 2, 3, 6]}}));
+    let short = generate(&generator, &Condition::Unconditional(1), |options| options.keep = Some(5)).unwrap();
+    assert_eq!((short.prefix_lengths(), short.positions()), (Some(vec![5]), 12));
+    let generator = self::generator(json!({"layout": {"scales": [1, 2, 3, 6]}, "medusa_attention_num": 1}));
+    let wrong = generate(&generator, &Condition::Unconditional(1), |options| options.keep = Some(5));
+    assert!(matches!(wrong, Err(GeneratorError::InvalidOption { option: "tokens", .. })), "diagonals have no prefix");
 }
 
 #[test]
@@ -202,6 +211,10 @@ fn configurations_that_do_not_fit_together_name_the_key() {
         ("n_kv_head", json!({"n_kv_head": 2})),
         ("layout", json!({"layout": {"grid": [3, 5]}})),
         ("block_size", json!({"layout": null})),
+        ("layout", json!({"layout": {"scales": [1, 2, 3]}})),
+        ("layout.scales", json!({"layout": {"scales": [12, 0]}})),
+        ("layout.scales", json!({"layout": {"scales": [8, 4]}, "medusa_attention_num": 1})),
+        ("layout.scales", json!({"layout": {"scales": vec![1; 33]}, "block_size": 33})),
         ("cls_token_num", json!({"cls_token_num": 2})),
         ("model_type", json!({"words": ["a"]})),
         ("vocab_size", json!({"vocab_size": 0})),

@@ -88,7 +88,7 @@ fn furthest(a: &[f32], b: &[f32]) -> f32 {
 fn decoding_with_a_cache_gives_the_logits_of_one_pass() {
     for change in [json!({}), json!({"num_key_value_heads": 2})] {
         let model = model(&change);
-        let prompt = T2iPrompt::of(&prompts(None), model.special_ids()).unwrap();
+        let prompt = T2iPrompt::of(&prompts(None), model.special_ids(), None).unwrap();
         for steps in [1, 2] {
             let found = model.greedy(&prompt, 3.0, steps).unwrap();
             assert_eq!(found.logits.len(), 1 + 2 * steps);
@@ -249,7 +249,7 @@ fn losses_send_gradients() {
     let source = ParamSource::seeded(1, &device);
     let network = TokenFlowT2iNetwork::new(&source.root(), &config).unwrap();
     let codes = random(&config, 7, &device).unwrap().codes().clone();
-    let prompt = T2iPrompt::of(&prompts(None), [10, 11]).unwrap();
+    let prompt = T2iPrompt::of(&prompts(None), [10, 11], None).unwrap();
     let ids = Tensor::zeros([2, 14], &device);
     let found = losses(&network, &config, &codes, &config.tokenizer.scales(), &prompt, ids);
     assert_eq!(found.cross_entropy.dims(), [14]);

@@ -2,10 +2,12 @@
 
 use burn::module::Module;
 use burn::tensor::{Tensor, activation};
+use tessera_shaders::device::largest_buffer;
 use tessera_shaders::gelu;
 
 use crate::attention::packed_self_attention;
 use crate::params::{ParamResult, Params};
+use crate::runs::in_runs;
 use crate::{Init, LayerNorm, Linear};
 
 /// `x += out_proj(attention(ln_1(x)))`, then `x += c_proj(gelu(c_fc(ln_2(x))))`; biases everywhere, exact GELU unless another
@@ -21,6 +23,7 @@ pub struct VitBlock {
     c_fc: Linear,
     c_proj: Linear,
     heads: usize,
+    hidden: usize,
     #[module(skip)]
     activation: VitActivation,
 }
@@ -102,6 +105,7 @@ impl VitBlock {
             c_fc: Linear::new(&params.at(c_fc), width, mlp, true)?,
             c_proj: Linear::new(&params.at(c_proj), mlp, width, true)?,
             heads,
+            hidden: mlp,
             activation: VitActivation::default(),
         })
     }
@@ -130,7 +134,9 @@ impl VitBlock {
         let ([_, kept, _], [_, length, _]) = (attended.dims(), x.dims());
         let x = if kept < length { x.narrow(1, 0, kept) } else { x };
         let x = x + self.out_proj.forward(attended);
-        let hidden = self.activation.apply(self.c_fc.forward(self.ln_2.forward(x.clone())));
-        x + self.c_proj.forward(hidden)
+        let mlp = |x: Tensor<3>| self.c_proj.forward(self.activation.apply(self.c_fc.forward(x)));
+        let most = largest_buffer(&x.device());
+        let hidden = in_runs(self.ln_2.forward(x.clone()), self.hidden, most, mlp);
+        x + hidden
     }
 }

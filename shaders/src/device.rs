@@ -186,6 +186,39 @@ pub fn describe(device: &Device) -> String {
     }
 }
 
+/// Bytes of the largest buffer that a device gives a kernel; `None` on the CPU, where memory alone limits it.
+pub fn largest_buffer(device: &Device) -> Option<u64> {
+    match device.clone().without_autodiff().as_dispatch() {
+        DispatchDevice::Cube(cube) => Some(cube.client().properties().memory.max_page_size),
+        _ => None,
+    }
+}
+
+/// How many of `rows` rows of `bytes` bytes are computed at once: all of them if they fit in `most`, else half of what would, so that
+/// what is made of them fits too; at least one.
+pub fn rows_at_once(bytes: u64, rows: usize, most: Option<u64>) -> usize {
+    match most {
+        Some(most) if bytes.saturating_mul(rows as u64) > most => {
+            usize::try_from(most / 2 / bytes.max(1)).unwrap_or(rows).clamp(1, rows)
+        }
+        _ => rows,
+    }
+}
+
+/// What a device says of a failure, which is many lines, in one: the causes from the outermost to the innermost, without backtraces.
+pub fn in_one_line(error: &dyn fmt::Display) -> String {
+    let said = error.to_string();
+    let is_frame = |line: &str| {
+        let number = line.split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+        number || line.starts_with("at /") || line.starts_with("at src/")
+    };
+    let is_cause = |line: &&str| {
+        let is_heading = ["Caused by:", "Asked at:", "No backtrace available"].contains(line);
+        !line.is_empty() && !is_heading && !is_frame(line)
+    };
+    said.lines().map(str::trim).filter(is_cause).collect::<Vec<_>>().join(": ")
+}
+
 /// Whether this is a software implementation of a GPU, by the name under which burn opens one.
 pub(crate) fn is_software(device: &DispatchDevice) -> bool {
     matches!(device, DispatchDevice::Cube(CubeDevice::Wgpu(wgpu)) if wgpu.kind == WgpuDeviceKind::Cpu)
@@ -237,6 +270,21 @@ mod tests {
         for name in ["", "cuda", "gpu:", "gpu:-1", "gpu:x"] {
             assert!(name.parse::<DeviceChoice>().is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn rows_at_once_are_all_that_fit_or_half_of_what_would() {
+        assert_eq!(rows_at_once(10, 7, None), 7);
+        assert_eq!(rows_at_once(10, 7, Some(70)), 7);
+        assert_eq!(rows_at_once(10, 7, Some(69)), 3);
+        assert_eq!(rows_at_once(10, 7, Some(1)), 1);
+        assert_eq!(rows_at_once(u64::MAX, 7, Some(1 << 40)), 1);
+    }
+
+    #[test]
+    fn failures_of_many_lines_become_one() {
+        let said = "An error happened\nCaused by:\n  3 bytes: too many\n  0: core::panic\n     at /rustc/x.rs:3\nNo backtrace available";
+        assert_eq!(in_one_line(&said), "An error happened: 3 bytes: too many");
     }
 
     #[test]

@@ -83,13 +83,15 @@ pub use layer_norm::{LayerNormOps, layer_norm, layer_norm_reference};
 pub use linear::{LinearOps, linear, linear_reference};
 pub use masked_attention::{
     AttentionMask, MAX_HEAD_DIM, MAX_SCALES, MaskedAttentionGradientOps, MaskedAttentionOps, MaskedAttentionShape,
-    ScaleEnds, counts_keys, masked_attention, masked_attention_reference, weighted_attention,
+    ScaleEnds, attention_in_parts, counts_keys, masked_attention, masked_attention_reference, weighted_attention,
     weighted_attention_reference,
 };
 pub use modulated_norm::{ModulatedNormOps, modulated_norm, modulated_norm_reference};
 pub use nearest_code::{MAX_CODE_DIM, NearestCodeOps, nearest_code, nearest_code_reference};
 pub use norm::{NormOps, norm, norm_reference};
-pub use packed_attention::{PackedAttentionOps, packed_attention, packed_attention_reference};
+pub use packed_attention::{
+    PackedAttentionOps, packed_attention, packed_attention_in_parts, packed_attention_reference,
+};
 pub use patchify::{
     PatchGeometry, PatchOrder, PatchifyOps, patchify, patchify_reference, unpatchify, unpatchify_reference,
 };

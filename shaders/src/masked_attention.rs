@@ -2,19 +2,21 @@
 
 mod gradient;
 mod mask;
+mod parts;
 mod scale_ends;
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
-use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, DType, Device, Tensor, TensorData, module};
+use burn::tensor::{DType, Device, Tensor};
 use burn_wgpu::CubeBackend;
 
 use crate::active::{Kernel, KernelState, kernel_status};
+use crate::device::largest_buffer;
 use crate::launch::{GRID_WIDTH, Rendered, launch};
 pub use gradient::MaskedAttentionGradientOps;
 pub use mask::AttentionMask;
+pub use parts::attention_in_parts;
 pub use scale_ends::{MAX_SCALES, ScaleEnds};
 
 /// Most channels of a head that the WGSL kernel takes; more go to [`masked_attention_reference`].
@@ -54,7 +56,7 @@ pub trait MaskedAttentionOps: Backend {
 /// Neither kernel stores a mask or a matrix of scores, and both skip the keys that a whole block of queries does not see.
 /// On the CPU the inputs may be views of one projection, and the gradients are written by hand; on a GPU, tensors that
 /// track gradients and heads of more than [`MAX_HEAD_DIM`] channels take the reference, as does a software adapter, which
-/// runs the shader no faster.
+/// runs the shader no faster. There the queries go in runs whose scores fit in the device's largest buffer.
 ///
 /// Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.
 ///
@@ -92,11 +94,11 @@ pub fn masked_attention(
             let (y, _) = Dispatch::masked_attention_with_logarithms(q, k, v, shape);
             Tensor::from_dispatch(y)
         }
-        KernelState::Wgsl if filled && !device.is_autodiff() && width / heads <= MAX_HEAD_DIM => {
+        KernelState::Wgsl if filled && !device.is_autodiff() && width / heads <= MAX_HEAD_DIM && mask.has_shader() => {
             let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
             Tensor::from_dispatch(Dispatch::masked_attention(q, k, v, shape))
         }
-        _ => masked_attention_reference(q, k, v, heads, scale, mask),
+        _ => attention_in_parts(q, k, v, None, shape, largest_buffer(&device)),
     }
 }
 
@@ -137,7 +139,8 @@ pub fn weighted_attention(
         let shape = MaskedAttentionShape { heads, scale, mask };
         return Tensor::from_dispatch(Dispatch::weighted_attention(q, k, v, log_weights.into_dispatch(), shape));
     }
-    weighted_attention_reference(q, k, v, Some(log_weights), heads, scale, mask)
+    let most = largest_buffer(&q.device());
+    attention_in_parts(q, k, v, Some(log_weights), MaskedAttentionShape { heads, scale, mask }, most)
 }
 
 /// Whether [`weighted_attention`] has a kernel on this device, so that it is worth leaving positions out for it.
@@ -167,25 +170,7 @@ pub fn weighted_attention_reference(
     scale: f32,
     mask: AttentionMask,
 ) -> Tensor<3> {
-    let ([batch, queries, width], [_, keys, _]) = (q.dims(), k.dims());
-    if batch * queries * width == 0 {
-        return q; // no values, in the shape of the output; burn expands no mask to it
-    }
-    let written = (mask != AttentionMask::Full).then(|| {
-        let hidden: Vec<bool> = (0..queries)
-            .flat_map(|query| {
-                let visible = mask.visible(query, queries, keys);
-                (0..keys).map(move |key| key >= visible)
-            })
-            .collect();
-        Tensor::<4, Bool>::from_data(TensorData::new(hidden, [1, 1, queries, keys]), &q.device())
-            .expand([batch, heads, queries, keys])
-    });
-    let split = |x: Tensor<3>, length: usize| x.reshape([batch, length, heads, width / heads]).swap_dims(1, 2);
-    let options = AttentionModuleOptions { scale: Some(f64::from(scale)), ..AttentionModuleOptions::default() };
-    let bias = log_weights.map(|weights| weights.reshape([batch, 1, 1, keys]).expand([batch, heads, queries, keys]));
-    let attended = module::attention(split(q, queries), split(k, keys), split(v, keys), written, bias, options);
-    attended.swap_dims(1, 2).reshape([batch, queries, width])
+    attention_in_parts(q, k, v, log_weights, MaskedAttentionShape { heads, scale, mask }, None)
 }
 
 /// A mask as the template knows it; what else it says is an argument.
@@ -249,6 +234,9 @@ impl MaskedAttentionOps for CubeBackend {
             AttentionMask::Blocks { size } => (Rule::Blocks, [size.clamp(1, keys), 0, 0]),
             AttentionMask::Scales { first, is_causal, ends } => {
                 (Rule::Scales, [first.min(keys), ends.ends().len(), usize::from(is_causal)])
+            }
+            AttentionMask::ScaleDiagonals { .. } => {
+                unreachable!("masked_attention sends masks without a shader to its reference")
             }
         };
         let kernel = rendered(shape[2] / heads, rule);

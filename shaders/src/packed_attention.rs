@@ -12,7 +12,8 @@ use burn::tensor::{DType, Shape, Tensor, module};
 
 use crate::active::{Kernel, runs};
 use crate::cpu::attention::PackedGeometry;
-use crate::{cpu, flex};
+use crate::device::largest_buffer;
+use crate::{AttentionMask, MaskedAttentionShape, attention_in_parts, cpu, flex};
 
 /// Backend side of [`packed_attention`].
 #[backend_extension(Flex, Autodiff)]
@@ -50,8 +51,23 @@ pub fn packed_attention(qkv: Tensor<3>, heads: usize) -> Tensor<3> {
         let (y, _) = Dispatch::packed_attention(qkv.into_dispatch(), heads);
         Tensor::from_dispatch(y)
     } else {
-        packed_attention_reference(qkv, heads)
+        let most = largest_buffer(&qkv.device());
+        packed_attention_in_parts(qkv, heads, most)
     }
+}
+
+/// [`packed_attention_reference`], or where its scores `[batch, heads, length, length]` would take more than `most` bytes, the same
+/// in runs of queries that take less.
+pub fn packed_attention_in_parts(qkv: Tensor<3>, heads: usize, most: Option<u64>) -> Tensor<3> {
+    let [batch, length, packed] = qkv.dims();
+    let (width, scores) = (packed / 3, 4 * (batch * heads) as u64 * (length as u64).pow(2));
+    if most.is_none_or(|most| scores <= most) {
+        return packed_attention_reference(qkv, heads);
+    }
+    let part = |index: usize| qkv.clone().narrow(2, index * width, width);
+    let scale = 1.0 / (width as f32 / heads.max(1) as f32).sqrt();
+    let shape = MaskedAttentionShape { heads, scale, mask: AttentionMask::Full };
+    attention_in_parts(part(0), part(1), part(2), None, shape, most)
 }
 
 /// [`packed_attention`] as permutations and burn's attention.

@@ -7,8 +7,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use common::{assert_close, devices, numbers, tensor, values};
 use proptest::prelude::*;
 use tessera_shaders::{
-    AttentionMask, MAX_HEAD_DIM, MaskedAttentionOps as _, MaskedAttentionShape, ScaleEnds, masked_attention,
-    masked_attention_reference, weighted_attention,
+    AttentionMask, MAX_HEAD_DIM, MaskedAttentionOps as _, MaskedAttentionShape, ScaleEnds, attention_in_parts,
+    masked_attention, masked_attention_reference, weighted_attention, weighted_attention_reference,
 };
 
 /// batch, queries, keys, heads, channels of a head: around eight keys, 32 queries, 32 channels, and where the tiles of
@@ -46,6 +46,16 @@ fn masks(keys: usize) -> Vec<AttentionMask> {
     plain.chain(registers).chain(grids).chain(blocks).chain(scales).collect()
 }
 
+/// Those without a shader too.
+fn all_masks(keys: usize) -> Vec<AttentionMask> {
+    let diagonals = [(0, vec![1, 2, 4, 9]), (3, vec![1, 4, 4, 16, 25]), (keys / 2, vec![keys])];
+    let diagonals = diagonals.map(|(first, lengths)| AttentionMask::ScaleDiagonals {
+        first,
+        ends: ScaleEnds::new(lengths).expect("few scales"),
+    });
+    masks(keys).into_iter().chain(diagonals).collect()
+}
+
 fn inputs([batch, queries, keys, heads, dim]: [usize; 5], device: &Device) -> [Tensor<3>; 3] {
     let part = |length, seed| tensor([batch, length, heads * dim], seed, device).mul_scalar(2.0);
     [part(queries, 3), part(keys, 4), part(keys, 5)]
@@ -55,7 +65,9 @@ fn inputs([batch, queries, keys, heads, dim]: [usize; 5], device: &Device) -> [T
 fn kernel(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize, scale: f32, mask: AttentionMask) -> Tensor<3> {
     let device = q.device();
     match device.as_dispatch() {
-        DispatchDevice::Cube(_) if q.dims()[2] / heads <= MAX_HEAD_DIM => {
+        DispatchDevice::Cube(_)
+            if q.dims()[2] / heads <= MAX_HEAD_DIM && !matches!(mask, AttentionMask::ScaleDiagonals { .. }) =>
+        {
             let [q, k, v] = [q, k, v].map(Tensor::into_dispatch);
             let shape = MaskedAttentionShape { heads, scale, mask };
             Tensor::from_dispatch(Dispatch::masked_attention(q, k, v, shape))
@@ -79,7 +91,7 @@ fn compare(size: [usize; 5], mask: AttentionMask, device: &Device) {
 fn kernel_agrees_with_reference_on_odd_sizes() {
     for device in devices() {
         for size in SIZES {
-            for mask in masks(size[2]) {
+            for mask in all_masks(size[2]) {
                 compare(size, mask, &device);
             }
         }
@@ -92,6 +104,33 @@ fn heads_too_wide_for_the_shader_and_more_queries_than_keys() {
         compare([1, 9, 10, 1, MAX_HEAD_DIM + 1], AttentionMask::Causal, &device);
         compare([2, 50, 3, 2, 6], AttentionMask::Full, &device);
         compare([1, 70, 129, 1, 520], AttentionMask::Registers { patches: 100 }, &device);
+    }
+}
+
+#[test]
+fn runs_of_queries_give_what_all_at_once_do() {
+    for device in devices() {
+        for size in [[2, 7, 9, 2, 8], [1, 33, 64, 3, 5], [2, 31, 31, 1, 16]] {
+            let [batch, queries, keys, heads, _] = size;
+            let weights = tensor([batch, keys], 6, &device);
+            for mask in masks(keys) {
+                let shape = MaskedAttentionShape { heads, scale: 0.3, mask };
+                let expected = |weights: Option<Tensor<2>>| {
+                    let [q, k, v] = inputs(size, &device);
+                    values(weighted_attention_reference(q, k, v, weights, heads, 0.3, mask))
+                };
+                let row = 4 * batch * heads * keys;
+                // A query at a time, runs that do not divide the queries, and everything.
+                for most in [1, 10 * row, (queries - 1) * row, queries * row] {
+                    for weights in [None, Some(weights.clone())] {
+                        let [q, k, v] = inputs(size, &device);
+                        let found = attention_in_parts(q, k, v, weights.clone(), shape, Some(most as u64));
+                        let what = format!("{size:?} {mask:?} {most} bytes on {device:?}");
+                        assert_close(&values(found), &expected(weights), 2e-5, &what);
+                    }
+                }
+            }
+        }
     }
 }
 

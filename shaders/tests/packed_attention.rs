@@ -3,7 +3,8 @@
 mod common;
 
 use common::{assert_close, devices, tensor, values};
-use tessera_shaders::{packed_attention, packed_attention_reference};
+use tessera_shaders::device::largest_buffer;
+use tessera_shaders::{packed_attention, packed_attention_in_parts, packed_attention_reference};
 
 /// batch, length, heads, channels of a head: around eight keys, 32 queries and 32 channels.
 const SIZES: [[usize; 4]; 9] = [
@@ -29,6 +30,48 @@ fn kernel_agrees_with_reference_on_odd_sizes() {
             let what = format!("{:?} on {device:?}", [batch, length, heads, dim]);
             assert_close(&values(found), &values(expected), 2e-5, &what);
         }
+    }
+}
+
+#[test]
+fn runs_of_queries_and_their_gradients_equal_the_reference() {
+    for device in devices() {
+        for [batch, length, heads, dim] in SIZES {
+            let run = |most: Option<u64>| {
+                let qkv = tensor([batch, length, 3 * heads * dim], 3, &device).mul_scalar(2.0);
+                let qkv = qkv.autodiff().require_grad();
+                let y = match most {
+                    Some(most) => packed_attention_in_parts(qkv.clone(), heads, Some(most)),
+                    None => packed_attention_reference(qkv.clone(), heads),
+                };
+                let weights = tensor(y.dims(), 9, &device).autodiff();
+                let gradients = (y.clone() * weights).sum().backward();
+                (values(y.inner()), values(qkv.grad(&gradients).expect("a gradient")))
+            };
+            let whole = (4 * batch * heads * length * length) as u64;
+            let expected = run(None);
+            for most in [1, whole / 2, whole - 1, whole] {
+                let found = run(Some(most));
+                let what = format!("{:?}, {most} bytes on {device:?}", [batch, length, heads, dim]);
+                assert_close(&found.0, &expected.0, 2e-5, &what);
+                assert_close(&found.1, &expected.1, 5e-5, &what);
+            }
+        }
+    }
+}
+
+/// A matrix of scores that the device would refuse as a whole.
+#[test]
+fn scores_larger_than_a_buffer_do_not_fail() {
+    for device in devices() {
+        let Some(most) = largest_buffer(&device).filter(|&most| most < 1 << 29) else { continue };
+        // As many heads as it takes.
+        let (length, width) = (1024_usize, 1_usize);
+        let heads = usize::try_from(most).expect("a small number") / (4 * length * length) + 1;
+        let qkv = tensor([1, length, 3 * heads * width], 5, &device);
+        let found = values(packed_attention(qkv.clone(), heads));
+        let expected = values(packed_attention(qkv.to_device(&burn::tensor::Device::flex()), heads));
+        assert_close(&found, &expected, 2e-5, "many heads");
     }
 }
 

@@ -292,9 +292,16 @@ fn condition(arguments: &Arguments, generator: &dyn Generator, count: usize) -> 
     match (class, info.classes) {
         (None, _) => Ok(Condition::Unconditional(count)),
         (Some(class), Some(classes)) => {
-            let number = class.parse::<u32>().ok();
-            let number =
-                number.with_context(|| format!("--class: expected a number below {classes}, found \"{class}\""))?;
+            let name = class.trim().to_lowercase();
+            let place = info.class_names.iter().position(|known| known.to_lowercase() == name);
+            let number = place.and_then(|place| u32::try_from(place).ok()).or_else(|| class.parse().ok());
+            let number = number.with_context(|| {
+                let names = match info.class_names.as_slice() {
+                    [] => String::new(),
+                    names => format!("one of {}, or ", names.join(", ")),
+                };
+                format!("--class: expected {names}a number below {classes}, found \"{class}\"")
+            })?;
             Ok(Condition::Classes(vec![number; count]))
         }
         (Some(_), None) => bail!("--class: this model knows no classes; leave it out"),

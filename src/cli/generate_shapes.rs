@@ -6,7 +6,7 @@ use anyhow::Result;
 use tessera::datasets::Picture;
 use tessera::datasets::shape::{Mesh, RenderOptions, View, render, save_mesh};
 use tessera::generators::Generated;
-use tessera::{Codec, DecodeOptions, Error};
+use tessera::{Codec, DecodeOptions};
 
 /// Decoded samples.
 pub struct Samples {
@@ -27,11 +27,8 @@ impl Samples {
         let Some(tokenizer) = codec.of_shapes() else {
             return Ok(Self { pictures: codec.decode(generated, options)?, meshes: Vec::new() });
         };
-        let Generated::Tokens(tokens) = generated else {
-            return Err(Error::Unfit("shapes are decoded from tokens, this generator makes latents".to_owned()).into());
-        };
-        let resolution = resolution.unwrap_or(tessera::DEFAULT_RESOLUTION);
-        let meshes = tessera::decode_shapes(tokenizer, tokens, options, resolution, &mut |_| {})?;
+        let (tokens, resolution) = (codec.tokens(generated)?, resolution.unwrap_or(tessera::DEFAULT_RESOLUTION));
+        let meshes = tessera::decode_shapes(tokenizer, &tokens, options, resolution, &mut |_| {})?;
         let view = |mesh: &Mesh| render(mesh, View::default(), &RenderOptions::default());
         Ok(Self { pictures: meshes.iter().map(view).collect::<Result<_, _>>()?, meshes })
     }

@@ -53,7 +53,7 @@ impl FeatureNet {
             Self::Inception(net) => net.features(rgb),
         };
         let data = features.into_data().try_to_vec::<f32>();
-        set.extend(&data.map_err(|error| DistributionError::Device(format!("{error:?}")))?)
+        set.extend(&data.map_err(|error| DistributionError::Device(tessera_shaders::device::in_one_line(&error)))?)
     }
 
     /// An empty set for this network's features.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::Device;
+use serde_json::Value;
 use tessera_generators::GeneratorConfig;
 use tessera_layers::checkpoint::{Weights, locate, read_config};
 use tessera_layers::{ParamSource, ParamSpec, Params, load_strict};
@@ -18,6 +19,10 @@ pub enum Architecture {
     Codec(ModelConfig),
     /// A generator.
     Generator(GeneratorConfig),
+    /// A next-scale generator: a document that may leave out what its tokenizer says.
+    ScaleAr(Value),
+    /// TokenFlow's generator: a document that may leave out what its tokenizer says.
+    TokenFlowT2i(Value),
 }
 
 /// A configuration by file or by the name of a released model.
@@ -27,9 +32,19 @@ pub fn read_architecture(path: &Path) -> Result<Architecture, TrainError> {
         return Ok(Architecture::Codec(config));
     }
     if let Some(config) = GeneratorConfig::preset(&name) {
-        return Ok(Architecture::Generator(config));
+        return Ok(match config {
+            GeneratorConfig::NextScale(config) => Architecture::ScaleAr(config.to_value()),
+            GeneratorConfig::TokenFlowT2i(config) => Architecture::TokenFlowT2i(config.to_value()),
+            other => Architecture::Generator(other),
+        });
     }
     let mut document = read_config(path).map_err(LoadError::from)?;
+    if document["ar"].is_object() {
+        return Ok(Architecture::ScaleAr(document));
+    }
+    if document["llm"].is_object() {
+        return Ok(Architecture::TokenFlowT2i(document));
+    }
     if GeneratorConfig::describes(&document) {
         let config = GeneratorConfig::from_value(&document);
         return Ok(Architecture::Generator(config.map_err(|error| LoadError::from(error).in_file(path))?));

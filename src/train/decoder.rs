@@ -9,7 +9,8 @@ use tessera_tokenizers::LoadError;
 
 use super::architecture::start_network;
 use super::codes::{CodeBatch, Codes};
-use super::generator::{GeneratorLosses, GeneratorObjective, TrainingCodes};
+use super::generator::{GeneratorLosses, GeneratorObjective};
+use super::training_codes::TrainingCodes;
 use super::{TrainConfig, TrainError};
 
 /// Mean cross-entropy of the next tokens, with label smoothing and z-loss where wanted.

@@ -1,24 +1,25 @@
 //! Trainings of generators on codes, made of a [`GeneratorObjective`].
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
+use tessera_datasets::shape::{RenderOptions, View, render};
 use tessera_datasets::{Picture, Sheet};
-use tessera_generators::{Condition, GenerateOptions, Generator, Words};
+use tessera_generators::{Condition, GenerateOptions, Generated, Generator, GeneratorInfo, Words};
 use tessera_layers::ParamSpec;
 use tessera_tokenizers::DecodeOptions;
 
-use super::codes::{CodeBatch, CodeCache, CodeFeed, Dropping};
-use super::feed::open_loader;
+use super::codes::{CodeBatch, CodeFeed, Dropping};
 use super::objective::Losses;
 use super::training::{Pass, Training};
+use super::training_codes::TrainingCodes;
 use super::{TrainConfig, TrainError, ValidationLine};
-use crate::Codec;
+use crate::decode_shapes;
 
 /// How one kind of generator is trained.
 pub trait GeneratorObjective {
@@ -27,6 +28,11 @@ pub trait GeneratorObjective {
 
     /// The parameters by released name.
     fn specs(&self) -> &[ParamSpec];
+
+    /// Whether the optimiser may change this parameter.
+    fn is_trained(&self, _name: &str) -> bool {
+        true
+    }
 
     /// Runs the network on codes, teacher-forced. All of chance comes from `rng`.
     ///
@@ -54,81 +60,12 @@ pub trait GeneratorObjective {
 
 /// What codes come to.
 pub struct GeneratorLosses {
-    /// The main term.
+    /// The main term, a mean over items.
     pub main: Tensor<1>,
-    /// The main term by position, or by entity, in the order of generation.
+    /// The main term by position, by scale or by entity, in the order of generation.
     pub by_position: Tensor<1>,
     /// Further terms: name, weight, value before the weight.
     pub others: Vec<(&'static str, f64, Tensor<1>)>,
-}
-
-/// What a generator learns of a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CodesOf {
-    /// Ids.
-    Ids,
-    /// Latents: those of an autoencoder, or code vectors of a tokenizer.
-    Latents,
-}
-
-/// The codes that a training learns from and is judged by.
-pub struct TrainingCodes {
-    /// What encodes and decodes.
-    pub encoder: Codec,
-    /// To learn from.
-    pub cache: Arc<CodeCache>,
-    /// To judge by.
-    pub held_out: Option<CodeCache>,
-}
-
-impl TrainingCodes {
-    /// Encodes the sources and the validation set below `out` (or where the settings say), as far as that is not done yet.
-    /// `progress` hears how many items of how many are done.
-    ///
-    /// # Errors
-    /// [`TrainError`] if pictures or the tokenizer cannot be read.
-    pub fn open(
-        config: &TrainConfig,
-        of: CodesOf,
-        out: &Path,
-        device: &Device,
-        progress: &mut dyn FnMut(usize, usize),
-    ) -> Result<Self, TrainError> {
-        let section = &config.generator;
-        let encoder = Codec::open(section.tokenizer.as_deref(), device)?;
-        let encoder = match of {
-            CodesOf::Ids => encoder,
-            CodesOf::Latents => encoder.with_latents()?,
-        };
-        let folder = section.cache.clone().unwrap_or_else(|| out.join("codes"));
-        let mut encode = |config: &TrainConfig, folder: &Path, views: usize| {
-            let loader = open_loader(config, encoder.side())?;
-            let sources = config.essence_of_sources()?;
-            CodeCache::open(folder, &encoder, &loader, &sources, views, device, progress)
-        };
-        let cache = Arc::new(encode(config, &folder.join("train"), section.views)?);
-        let held_out = match &config.validation.source {
-            Some(source) => {
-                let mut config = config.clone();
-                config.data.sources = vec![source.clone()];
-                Some(encode(&config, &folder.join("validation"), 1)?)
-            }
-            None => None,
-        };
-        Ok(Self { encoder, cache, held_out })
-    }
-
-    /// All words of the captions to learn from, sorted.
-    ///
-    /// # Errors
-    /// [`TrainError`] if there is none.
-    pub fn words(&self) -> Result<Words, TrainError> {
-        let captions = self.cache.captions().iter().flatten();
-        let mut words: Vec<String> = captions.flat_map(|caption| Words::split(caption)).collect();
-        words.sort_unstable();
-        words.dedup();
-        Words::try_from(words).map_err(|error| TrainError::Load(error.into()))
-    }
 }
 
 /// A generator that learns from codes.
@@ -139,6 +76,8 @@ pub struct OnCodes<O> {
     most_words: usize,
     samples: Vec<String>,
     pictures: usize,
+    /// Samples along a side of the lattice on which surfaces of shapes are found.
+    lattice: usize,
     device: Device,
 }
 
@@ -165,17 +104,51 @@ impl<O: GeneratorObjective> OnCodes<O> {
             config.run.seed,
             device.clone().autodiff(),
         );
+        let feed = feed.with_skipped(codes.skipped.clone());
         let (samples, pictures) = (section.samples.clone(), config.validation.validation_pictures);
-        (Self { objective, codes, words, most_words, samples, pictures, device: device.clone() }, feed)
+        let (lattice, device) = (config.shape.sample_lattice, device.clone());
+        (Self { objective, codes, words, most_words, samples, pictures, lattice, device }, feed)
     }
 
-    fn condition(&self, count: usize) -> Condition {
-        match (&self.words, self.samples.is_empty()) {
-            (Some(_), false) => Condition::Captions(self.samples.iter().cycle().take(count).cloned().collect()),
-            _ => Condition::Unconditional(count),
+    /// What a sample sheet of so many samples shows, and the caption of each.
+    fn condition(&self, info: &GeneratorInfo, count: usize) -> (Condition, Vec<String>) {
+        let known: BTreeSet<u32> = self.codes.cache.labels().iter().flatten().copied().collect();
+        match (&self.words, info.classes) {
+            (Some(_), _) if !self.samples.is_empty() => {
+                let captions: Vec<String> = self.samples.iter().cycle().take(count).cloned().collect();
+                (Condition::Captions(captions.clone()), captions)
+            }
+            (None, Some(classes)) => {
+                let fits = |class: &&u32| usize::try_from(**class).is_ok_and(|class| class < classes);
+                let classes: Vec<u32> = known.iter().filter(fits).copied().collect();
+                if classes.is_empty() {
+                    return (Condition::Unconditional(count), Vec::new());
+                }
+                let classes: Vec<u32> = classes.iter().cycle().take(count).copied().collect();
+                let name = |class: &u32| {
+                    let name = usize::try_from(*class).ok().and_then(|class| self.codes.classes.get(class));
+                    name.cloned().unwrap_or_else(|| class.to_string())
+                };
+                let names = classes.iter().map(name).collect();
+                (Condition::Classes(classes), names)
+            }
+            _ => (Condition::Unconditional(count), Vec::new()),
         }
     }
+
+    /// Pictures of what was generated, or views of shapes; the view of a shape without a surface is empty.
+    fn pictures(&self, generated: &Generated) -> Result<Vec<Picture>, TrainError> {
+        let (encoder, options) = (&self.codes.encoder, DecodeOptions::default());
+        let Some(tokenizer) = encoder.of_shapes() else { return Ok(encoder.decode(generated, &options)?) };
+        let tokens = encoder.tokens(generated)?;
+        let meshes = decode_shapes(tokenizer, &tokens, &options, self.lattice, &mut |_| {})?;
+        let view = RenderOptions { side: CELL, ..RenderOptions::default() };
+        Ok(meshes.iter().map(|mesh| render(mesh, View::default(), &view)).collect::<Result<_, _>>()?)
+    }
 }
+
+/// Side of a sample on a sheet, in pixels.
+const CELL: u32 = 128;
 
 impl<O: GeneratorObjective> Training for OnCodes<O> {
     type Network = O::Network;
@@ -185,8 +158,8 @@ impl<O: GeneratorObjective> Training for OnCodes<O> {
         self.objective.specs()
     }
 
-    fn is_trained(&self, _name: &str) -> bool {
-        true
+    fn is_trained(&self, name: &str) -> bool {
+        self.objective.is_trained(name)
     }
 
     fn losses(
@@ -214,10 +187,11 @@ impl<O: GeneratorObjective> Training for OnCodes<O> {
         let count = held_out.len().min(self.pictures);
         let places: Vec<usize> = (0..count).map(|number| number * held_out.len() / count.max(1)).collect();
         let mut rng = ChaCha8Rng::seed_from_u64(0);
-        let mut sums: Vec<f64> = Vec::new();
+        let (mut sums, mut loss): (Vec<f64>, f64) = (Vec::new(), 0.0);
         for part in places.chunks(AT_ONCE) {
             let batch = CodeFeed::whole(held_out, part, self.words.as_ref(), self.most_words, &self.device);
             let losses = self.objective.losses(network, &batch, &mut rng)?;
+            loss += losses.main.into_data().iter::<f64>().sum::<f64>() * part.len() as f64;
             let means: Vec<f64> = losses.by_position.into_data().iter().collect();
             sums.resize(means.len(), 0.0);
             for (sum, mean) in sums.iter_mut().zip(means) {
@@ -225,25 +199,19 @@ impl<O: GeneratorObjective> Training for OnCodes<O> {
             }
         }
         let by_position: Vec<f64> = sums.iter().map(|sum| sum / count.max(1) as f64).collect();
-        let loss = by_position.iter().sum::<f64>() / by_position.len().max(1) as f64;
+        let loss = loss / count.max(1) as f64;
         Ok(Some(ValidationLine { loss: Some(loss), loss_by_position: by_position, ..ValidationLine::default() }))
     }
 
-    /// Generated pictures, with the captions that the settings ask for.
+    /// Generated pictures or shapes, with the captions that the settings ask for, or class after class.
     fn sheet(&self, network: &O::Network, count: usize) -> Result<Option<Picture>, TrainError> {
         let generator = self.objective.generator(network.clone())?;
-        let condition = self.condition(count);
+        let (condition, captions) = self.condition(generator.info(), count);
         let generated =
             generator.generate(&condition, &GenerateOptions::default(), &mut |_| ControlFlow::Continue(()))?;
-        let mut sheet = Sheet::new().with_cell_side(128);
-        for (index, picture) in
-            self.codes.encoder.decode(&generated, &DecodeOptions::default())?.into_iter().enumerate()
-        {
-            let caption = match &condition {
-                Condition::Captions(captions) => captions.get(index).map(String::as_str),
-                _ => None,
-            };
-            sheet = sheet.push(picture, caption.as_slice());
+        let mut sheet = Sheet::new().with_cell_side(CELL);
+        for (index, picture) in self.pictures(&generated)?.into_iter().enumerate() {
+            sheet = sheet.push(picture, captions.get(index).map(String::as_str).as_slice());
         }
         Ok(Some(sheet.draw()?))
     }

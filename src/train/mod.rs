@@ -7,7 +7,7 @@
 //!                                                                                                 validation, report
 //! ```
 //!
-//! Tokenizers learn from pictures, generators from [`codes`]: pictures that a tokenizer encoded once. A tokenizer of shapes
+//! Tokenizers learn from pictures, generators from [`codes`]: pictures or shapes that a tokenizer encoded once. A tokenizer of shapes
 //! learns from meshes, or from an endless set of procedural shapes ([`ShapeFeed`]).
 //!
 //! A run is a folder. It holds `train.toml` (the settings), `metrics.jsonl`, `report.html`, `samples/`, `checkpoints/` and, at
@@ -33,6 +33,7 @@ mod flextok;
 mod generator;
 mod llamagen_vq;
 mod metrics;
+mod next_scale;
 mod objective;
 mod objectives;
 mod on_pictures;
@@ -44,14 +45,17 @@ mod report;
 pub mod schedule;
 mod sections;
 mod seed_pixels;
+mod shape_codes;
 mod shape_feed;
 mod shape_section;
 mod shape_source;
 mod shape_validation;
 mod token_shuffle;
 mod tokenflow;
+mod tokenflow_t2i;
 mod trainer;
 mod training;
+mod training_codes;
 mod validation;
 mod vat;
 mod window;
@@ -63,9 +67,10 @@ pub use decoder::DecoderObjective;
 pub use dualtoken::DualTokenObjective;
 pub use error::TrainError;
 pub use flextok::{FlexTokObjective, FlexTokTraining};
-pub use generator::{CodesOf, GeneratorLosses, GeneratorObjective, OnCodes, TrainingCodes};
+pub use generator::{GeneratorLosses, GeneratorObjective, OnCodes};
 pub use llamagen_vq::LlamaGenVqObjective;
 pub use metrics::{Line, TrainLine, ValidationLine};
+pub use next_scale::NextScaleObjective;
 pub use objective::{Losses, Objective};
 pub use one_d_piece::OneDPieceObjective;
 pub use sections::{
@@ -78,7 +83,9 @@ pub use shape_section::{ShapeSection, ShapeStage};
 pub use shape_source::{Meshes, ShapeSource, Solids};
 pub use token_shuffle::TokenShuffleObjective;
 pub use tokenflow::TokenFlowObjective;
+pub use tokenflow_t2i::TokenFlowT2iObjective;
 pub use trainer::{Event, Summary, train};
+pub use training_codes::{CodesOf, TrainingCodes};
 pub use validation::token_counts;
 pub use vat::VatTraining;
 pub use xar::XarObjective;

@@ -302,6 +302,10 @@ pub struct GeneratorSection {
     /// Weight of the squared logarithm of the softmax's sum, which keeps logits from drifting.
     #[arg(long, value_name = "X")]
     pub z_loss_weight: f64,
+    /// Procedural shapes that are encoded, where the tokenizer is one of shapes; where absent 4096, or none beside a folder of
+    /// meshes (--meshes), of which each sub-folder is a class.
+    #[arg(long, value_name = "N")]
+    pub shapes: Option<usize>,
     /// Captions of the pictures on a sample sheet; may be repeated.
     #[arg(long = "sample", value_name = "CAPTION")]
     pub samples: Vec<String>,
@@ -317,6 +321,7 @@ impl Default for GeneratorSection {
             word_dropout: 0.25,
             label_smoothing: 0.0,
             z_loss_weight: 0.0,
+            shapes: None,
             samples: Vec::new(),
         }
     }

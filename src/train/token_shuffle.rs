@@ -11,7 +11,8 @@ use tessera_tokenizers::LoadError;
 
 use super::architecture::start_network;
 use super::codes::{CodeBatch, Codes};
-use super::generator::{GeneratorLosses, GeneratorObjective, TrainingCodes};
+use super::generator::{GeneratorLosses, GeneratorObjective};
+use super::training_codes::TrainingCodes;
 use super::{TrainConfig, TrainError};
 
 /// Cross-entropy of image tokens, and of text and the z-loss by the weights of the architecture.

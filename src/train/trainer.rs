@@ -18,9 +18,10 @@ use super::dualtoken::DualTokenObjective;
 use super::ema::Ema;
 use super::feed::Feed as _;
 use super::flextok::FlexTokObjective;
-use super::generator::{CodesOf, GeneratorObjective, OnCodes, TrainingCodes};
+use super::generator::{GeneratorObjective, OnCodes};
 use super::llamagen_vq::LlamaGenVqObjective;
 use super::metrics::{Line, Metrics, TrainLine, ValidationLine};
+use super::next_scale::NextScaleObjective;
 use super::objective::Objective;
 use super::on_pictures::OnPictures;
 use super::one_d_piece::OneDPieceObjective;
@@ -31,7 +32,9 @@ use super::schedule::learning_rate;
 use super::seed_pixels::SeedPixelsObjective;
 use super::token_shuffle::TokenShuffleObjective;
 use super::tokenflow::TokenFlowObjective;
+use super::tokenflow_t2i::TokenFlowT2iObjective;
 use super::training::Training;
+use super::training_codes::{CodesOf, TrainingCodes};
 use super::vat::VatTraining;
 use super::window::Window;
 use super::xar::XarObjective;
@@ -42,7 +45,7 @@ mod step;
 
 /// What a run tells while it goes on.
 pub enum Event<'a> {
-    /// Pictures go through the tokenizer, before a generator's training starts.
+    /// Pictures or shapes go through the tokenizer, before a generator's training starts.
     Encoded {
         /// Items done.
         done: usize,
@@ -107,12 +110,19 @@ pub fn train(
         key: "model.architecture",
         expected:
             "a One-D-Piece, TiTok, FlexTok, LlamaGen VQ, SEED with pixels, TokenFlow, DualToken, AutoencoderKL, VAT, \
-             next-token generator, NAR, Token-Shuffle or xAR"
+             next-token generator, NAR, Token-Shuffle, xAR, next-scale generator or TokenFlow's generator"
                 .to_owned(),
         found: "an architecture that tessera does not train".to_owned(),
     };
     let architecture = read_architecture(&config.model.architecture)?;
-    if !matches!(architecture, Architecture::Codec(ModelConfig::Vat(_))) {
+    // A VAT and its generators learn from shapes.
+    if !matches!(
+        architecture,
+        Architecture::Codec(ModelConfig::Vat(_))
+            | Architecture::Generator(_)
+            | Architecture::ScaleAr(_)
+            | Architecture::TokenFlowT2i(_)
+    ) {
         config.check_sources()?;
     }
     match architecture {
@@ -150,6 +160,18 @@ pub fn train(
         Architecture::Generator(GeneratorConfig::TokenShuffle(architecture)) => {
             let codes = run.codes(CodesOf::Ids, on_event)?;
             let (objective, network) = TokenShuffleObjective::new(config, architecture, &codes, &trained)?;
+            let words = objective.words();
+            run.on_codes((objective, network), codes, words, on_event)
+        }
+        Architecture::ScaleAr(document) => {
+            let codes = run.codes(CodesOf::Ids, on_event)?;
+            let (objective, network) = NextScaleObjective::new(config, document, &codes, &trained)?;
+            let words = objective.words();
+            run.on_codes((objective, network), codes, words, on_event)
+        }
+        Architecture::TokenFlowT2i(document) => {
+            let codes = run.codes(CodesOf::Ids, on_event)?;
+            let (objective, network) = TokenFlowT2iObjective::new(config, document, &codes, &trained)?;
             let words = objective.words();
             run.on_codes((objective, network), codes, words, on_event)
         }

@@ -9,7 +9,8 @@ use tessera_tokenizers::LoadError;
 
 use super::architecture::start_network;
 use super::codes::{CodeBatch, Codes};
-use super::generator::{GeneratorLosses, GeneratorObjective, TrainingCodes};
+use super::generator::{GeneratorLosses, GeneratorObjective};
+use super::training_codes::TrainingCodes;
 use super::{TrainConfig, TrainError};
 
 /// Mean squared error of velocities, every entity at a time of its own (noisy context learning).

@@ -6,7 +6,8 @@ use crate::TokenizerError;
 
 /// Reads ids back: `[batch, positions]` row by row.
 pub(crate) fn read_ids(ids: Tensor<2, Int>) -> Result<Vec<u32>, TokenizerError> {
-    ids.into_data()
+    ids.try_into_data()
+        .map_err(|error| TokenizerError::of_device(&error))?
         .iter::<i64>()
         .map(|id| u32::try_from(id).map_err(|_| TokenizerError::Device(format!("the device returned token id {id}"))))
         .collect()

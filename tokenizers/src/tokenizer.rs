@@ -225,6 +225,13 @@ pub enum TokenizerError {
     Device(String),
 }
 
+impl TokenizerError {
+    /// What a device says of a failure, in one line.
+    pub(crate) fn of_device(error: &dyn std::fmt::Display) -> Self {
+        Self::Device(tessera_shaders::device::in_one_line(error))
+    }
+}
+
 /// A model that turns inputs into tokens and tokens back.
 pub trait Tokenizer: Send + Sync {
     /// What this tokenizer is.

@@ -2,8 +2,11 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::{Value, json};
-use tessera_layers::checkpoint::Weights;
-use tessera_tokenizers::tokenflow::{self, TokenFlow, TokenFlowConfig, losses, semantic_loss};
+use tessera_layers::checkpoint::{CheckpointError, NamedTensor, Precision, Weights, write_safetensors};
+use tessera_layers::{ParamSource, Params, load_strict};
+use tessera_tokenizers::quantizers::ScaleQuantizer;
+use tessera_tokenizers::quantizers::scales::ScaleNames;
+use tessera_tokenizers::tokenflow::{self, SharedQuantizer, TokenFlow, TokenFlowConfig, losses, semantic_loss};
 use tessera_tokenizers::{
     ConfigError, DecodeOptions, Fingerprint, Input, LoadError, ModelConfig, TokenFile, TokenLayout, Tokenizer as _,
     TokenizerError, Tokens, load_tokens, save_tokens,
@@ -266,4 +269,39 @@ fn size_of_gradient<M: burn::module::Module>(
     let mut finder = Finder { id, gradients, size: 0.0 };
     module.visit(&mut finder);
     finder.size
+}
+
+/// What lets a next-scale generator read TokenFlow's tokens as VAR's.
+#[test]
+fn its_scales_are_those_of_a_quantizer_over_scales() {
+    let device = Device::flex();
+    let source = ParamSource::seeded(5, &device);
+    let shared = SharedQuantizer::new(&source.root(), 30, [6, 4], 0.25).unwrap();
+    let scales = tokenflow::Scales::new(&[1, 2, 3, 5]);
+    let (folder, rows) = (tempfile::tempdir().unwrap(), shared.codes().rows());
+    let path = folder.path().join("codes.safetensors");
+    let tensor = |name: &str, shape: &[usize], values: Vec<f32>| NamedTensor {
+        name: name.to_owned(),
+        shape: shape.to_vec(),
+        values,
+    };
+    let tensors = [
+        tensor("embedding.weight", &[30, 10], rows.into_data().iter().collect()),
+        tensor("phi.0.weight", &[10, 10, 3, 3], vec![0.5; 900]),
+        tensor("phi.0.bias", &[10], vec![0.5; 10]),
+    ];
+    write_safetensors(&path, &tensors, Precision::F32, Default::default()).unwrap();
+    let config = scales.quantizer(30);
+    config.check(25).unwrap();
+    let make = |params: &Params| ScaleQuantizer::new(params, &config, [25, 10], ScaleNames::Plain);
+    let (quantizer, _, _) =
+        load_strict::<_, CheckpointError>(&Weights::open(&path).unwrap(), &[], &device, make).unwrap();
+
+    let values: Vec<f32> = (0..2 * 10 * 25).map(|i| (i as f32 * 0.73).sin() * 2.0).collect();
+    let latents = Tensor::<4>::from_data(TensorData::new(values, [2, 10, 5, 5]), &device);
+    let whole = shared.quantize(latents, scales.sides(), &mut |_| {});
+    let sums = quantizer.sums(whole.ids);
+    let found: Vec<f32> = sums.last().unwrap().clone().into_data().iter().collect();
+    let expected: Vec<f32> = whole.sum.reshape([2, 10, 25]).swap_dims(1, 2).into_data().iter().collect();
+    assert!(furthest(&found, &expected) < 1e-5);
 }

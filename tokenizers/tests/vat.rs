@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use tessera_layers::checkpoint::{CheckpointError, Weights};
 use tessera_layers::{ParamSource, Tap, Trace};
+use tessera_shaders::device::{DeviceChoice, largest_buffer};
 use tessera_shaders::{PlaneMerge, triplane_sample_reference};
 use tessera_tokenizers::bitstream::payload;
 use tessera_tokenizers::quantizers::scales::ScaleNames;
@@ -482,4 +483,53 @@ fn every_parameter_but_the_unused_codes_has_a_gradient() {
     let mut count = Count(&gradients, 0);
     network.visit(&mut count);
     assert_eq!(count.1, specs.len());
+}
+
+/// The GPU and the bytes of its largest buffer; `None` without one. With `TESSERA_REQUIRE_GPU=1` that is a failure.
+fn gpu() -> Option<(Device, u64)> {
+    match DeviceChoice::Gpu(0).open() {
+        Ok(device) => largest_buffer(&device).map(|most| (device, most)),
+        Err(error) if std::env::var("TESSERA_REQUIRE_GPU").is_ok_and(|value| value == "1") => panic!("{error}"),
+        Err(error) => {
+            eprintln!("SKIPPED: {error}");
+            None
+        }
+    }
+}
+
+#[test]
+fn scores_larger_than_a_buffer_of_the_gpu_make_the_same_shape() {
+    let Some((device, most)) = gpu() else { return };
+    // 3009 positions of the encoder's 12 heads and 1737 of the decoder's 16: 434 and 193 MB of scores.
+    let config = config(&[
+        ("encoder", "heads", json!(12)),
+        ("decoder", "heads", json!(16)),
+        ("decoder", "plane_tokens", json!(24)),
+    ])
+    .unwrap();
+    let run = |device: &Device| {
+        let model = vat::random(&config, 7, device).unwrap();
+        let (points, normals) = spheres(&[0.7], 3000, device);
+        let tokens = model.encode(&Input::Points { points, normals: Some(normals) }).unwrap();
+        let field = field(&model, &tokens, &DecodeOptions::default());
+        (tokens.ids().to_vec(), field.grid(0, 17).unwrap())
+    };
+    let (cpu, gpu) = (run(&Device::flex()), run(&device));
+    assert_eq!(cpu.0, gpu.0, "tokens (largest buffer {most} bytes)");
+    assert_close(&gpu.1, &cpu.1, 1e-4, "logits");
+}
+
+#[test]
+fn planes_that_a_gpu_cannot_hold_are_an_error_of_one_line() {
+    let Some((device, most)) = gpu().filter(|(_, most)| *most < 1 << 29) else { return };
+    let side = 1024;
+    let channels = usize::try_from(most).unwrap() / (4 * 3 * side * side) + 1;
+    let source = ParamSource::seeded(1, &device);
+    let sizes = vat::OccupancyConfig { hidden: 4, layers: 2 };
+    let occupancy = vat::Occupancy::new(&source.root(), &sizes, channels, 1.0).unwrap();
+    let field = OccupancyField::new(Tensor::zeros([1, 3, channels, side, side], &device), occupancy);
+    let error = field.evaluate(0, &[[0.0; 3]]).unwrap_err();
+    let said = error.to_string();
+    assert!(matches!(error, TokenizerError::Device(_)) && said.lines().count() == 1, "{said}");
+    assert!(said.contains("buffer of size") && !said.contains("Caused by"), "{said}");
 }

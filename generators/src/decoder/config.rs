@@ -18,13 +18,15 @@ pub enum ModelType {
 }
 
 /// Arrangement of the tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Arrangement {
     /// So many positions in a line.
     Ordered(usize),
     /// Rows and columns.
     Grid([usize; 2]),
+    /// Tokens of each scale, coarse to fine: a line scale after scale, of NAR decoded by diagonals of scale and position.
+    Scales(Vec<usize>),
 }
 
 /// Sizes and variants, with the keys of the recorded configurations; unknown keys are ignored.
@@ -181,13 +183,33 @@ impl DecoderConfig {
         let positions = match arrangement {
             Arrangement::Ordered(len) => Some(len),
             Arrangement::Grid([height, width]) => height.checked_mul(width),
+            Arrangement::Scales(ref counts) => counts.iter().try_fold(0_usize, |all, &count| all.checked_add(count)),
         };
+        if let Arrangement::Scales(counts) = &arrangement {
+            let most = tessera_shaders::MAX_SCALES;
+            let is_nar = self.medusa_attention_num.is_some();
+            let fits = (1..=most).contains(&counts.len()) && !counts.contains(&0);
+            if !fits || is_nar && !counts.is_sorted() {
+                let order = if is_nar {
+                    ", none shorter than the one before, as NAR decodes by scale and position"
+                } else {
+                    ""
+                };
+                let expected = format!("1 to {most} scales of at least one token{order}");
+                return Err(ConfigError::invalid("layout.scales", expected, format!("{counts:?}")));
+            }
+        }
         if positions != Some(self.block_size) {
             let expected = format!("an arrangement of block_size {} positions", self.block_size);
             return Err(ConfigError::invalid("layout", expected, format!("{arrangement:?}")));
         }
-        if matches!(arrangement, Arrangement::Grid(_)) && !self.head_dim().is_multiple_of(4) {
-            let expected = format!("heads of a multiple of 4 channels for a grid (dim {})", self.dim);
+        let is_flat = match arrangement {
+            Arrangement::Ordered(_) => true,
+            Arrangement::Scales(_) => self.medusa_attention_num.is_none(),
+            Arrangement::Grid(_) => false,
+        };
+        if !is_flat && !self.head_dim().is_multiple_of(4) {
+            let expected = format!("heads of a multiple of 4 channels for two dimensions (dim {})", self.dim);
             return Err(ConfigError::invalid("n_head", expected, self.n_head.to_string()));
         }
         if self.words.is_some() && self.model_type != ModelType::Text {
@@ -211,8 +233,8 @@ impl DecoderConfig {
     /// [`ConfigError`] if there is none and `block_size` is no square.
     pub fn arrangement(&self) -> Result<Arrangement, ConfigError> {
         let side = self.block_size.isqrt();
-        match self.layout {
-            Some(arrangement) => Ok(arrangement),
+        match &self.layout {
+            Some(arrangement) => Ok(arrangement.clone()),
             None if side * side == self.block_size => Ok(Arrangement::Grid([side, side])),
             None => Err(ConfigError::invalid("block_size", "a square, or a layout", self.block_size.to_string())),
         }
@@ -227,6 +249,7 @@ impl DecoderConfig {
         Ok(match self.arrangement()? {
             Arrangement::Ordered(len) => TokenLayout::Ordered { len: number(len) },
             Arrangement::Grid([height, width]) => TokenLayout::Grid { height: number(height), width: number(width) },
+            Arrangement::Scales(counts) => TokenLayout::Scales { counts: counts.into_iter().map(number).collect() },
         })
     }
 

@@ -111,19 +111,27 @@ impl DecoderGenerator {
     }
 
     fn plan(&self, options: &GenerateOptions) -> Result<Plan, GeneratorError> {
-        options.sampling.check()?;
         let steps = self.network.order().steps().len();
-        let most = match (options.keep, self.config.arrangement()) {
-            (None, _) => steps,
-            (Some(keep), Ok(Arrangement::Ordered(len))) if (1..=len).contains(&keep) => keep,
+        match (options.keep, self.config.arrangement()) {
+            (None, _) => self.plan_of(options, steps),
             (Some(keep), arrangement) => {
-                let expected = match arrangement {
-                    Ok(Arrangement::Ordered(len)) => format!("1 to {len} tokens"),
-                    _ => "none: the tokens of a grid have no leading ones".to_owned(),
+                // In the order of a line any prefix is a number of steps.
+                let len = match arrangement {
+                    Ok(Arrangement::Grid(_)) | Err(_) => None,
+                    Ok(_) => self.network.order().is_line().then_some(self.config.block_size),
                 };
-                return Err(GeneratorError::InvalidOption { option: "tokens", expected, found: keep.to_string() });
+                let expected = match len {
+                    Some(len) if (1..=len).contains(&keep) => return self.plan_of(options, keep),
+                    Some(len) => format!("1 to {len} tokens"),
+                    None => "none: the tokens of a grid, or of scales by diagonals, have no leading ones".to_owned(),
+                };
+                Err(GeneratorError::InvalidOption { option: "tokens", expected, found: keep.to_string() })
             }
-        };
+        }
+    }
+
+    fn plan_of(&self, options: &GenerateOptions, steps: usize) -> Result<Plan, GeneratorError> {
+        options.sampling.check()?;
         let guidance = if self.config.model_type == ModelType::Classes { 4.0 } else { 7.5 };
         let scale = options.guidance_scale.or(self.config.guidance_scale).unwrap_or(guidance);
         if !(scale >= 0.0 && scale.is_finite()) {
@@ -136,7 +144,7 @@ impl DecoderGenerator {
             interval: options.guidance_interval,
             sampling: options.sampling.or(self.usual_sampling()),
             seed: options.seed,
-            steps: most,
+            steps,
         })
     }
 }
@@ -176,7 +184,8 @@ impl Generator for DecoderGenerator {
         };
         let fingerprint = self.info.tokenizer.unwrap_or_default();
         let tokens = Tokens::new(ids, rows, self.info.layout.clone(), vocab.clone(), fingerprint)?;
-        let is_cut = matches!(self.info.layout, TokenLayout::Ordered { .. }) && plan.steps < tokens.positions();
+        let is_line = !matches!(self.info.layout, TokenLayout::Grid { .. }) && self.network.order().is_line();
+        let is_cut = is_line && options.keep.is_some_and(|keep| keep < tokens.positions());
         Ok(Generated::Tokens(if is_cut { tokens.prefix(plan.steps)? } else { tokens }))
     }
 }

@@ -69,7 +69,7 @@ impl Decoder {
         // `check` has seen to it that there is one.
         let arrangement = config.arrangement().unwrap_or(Arrangement::Ordered(config.block_size));
         let order = match config.medusa_attention_num {
-            Some(_) => Order::neighbours(config.cls_token_num, arrangement),
+            Some(_) => Order::neighbours(config.cls_token_num, &arrangement),
             None => Order::line(config.cls_token_num, config.block_size),
         };
         let (half, base) = (config.head_dim() / 2, config.rope_base);
@@ -78,6 +78,21 @@ impl Decoder {
             Arrangement::Grid([_, columns]) => {
                 let place = |at: &usize| [(at / columns) as f64, (at % columns) as f64];
                 let places: Vec<[f64; 2]> = order.positions().iter().map(place).collect();
+                Rotary::grid(config.cls_token_num, &places, half, base)
+            }
+            // One token after the other, scale after scale.
+            Arrangement::Scales(_) if config.medusa_attention_num.is_none() => {
+                Rotary::line(config.cls_token_num + config.block_size, half, base)
+            }
+            // The scale, and the middle of what a token stands for in the last one.
+            Arrangement::Scales(counts) => {
+                let last = counts.last().copied().unwrap_or(1) as f64;
+                let of_scale = |(scale, &count): (usize, &usize)| {
+                    (0..count).map(move |at| [scale as f64, (at as f64 + 0.5) * last / count as f64 - 0.5])
+                };
+                let places: Vec<[f64; 2]> = counts.iter().enumerate().flat_map(of_scale).collect();
+                let places: Vec<[f64; 2]> =
+                    order.positions().iter().map(|&at| places.get(at).copied().unwrap_or_default()).collect();
                 Rotary::grid(config.cls_token_num, &places, half, base)
             }
         };

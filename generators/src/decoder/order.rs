@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use tessera_shaders::AttentionMask;
+use tessera_shaders::{AttentionMask, ScaleEnds};
 
 use super::Arrangement;
 
@@ -44,11 +44,12 @@ impl Order {
 
     /// One anti-diagonal of a grid after the other, from the upper left corner; inside one by ascending row. A token is
     /// predicted by its left and its upper neighbour, the first by both heads of the last condition position (NAR, arXiv
-    /// 2503.10696). A line is a grid of one row.
-    pub fn neighbours(first: usize, arrangement: Arrangement) -> Self {
+    /// 2503.10696). A line is a grid of one row; for scales see [`Order::scales`].
+    pub fn neighbours(first: usize, arrangement: &Arrangement) -> Self {
         let [height, width] = match arrangement {
-            Arrangement::Ordered(len) => [1, len],
-            Arrangement::Grid(sides) => sides,
+            Arrangement::Ordered(len) => [1, *len],
+            Arrangement::Grid(sides) => *sides,
+            Arrangement::Scales(counts) => return Self::scales(first, counts),
         };
         let (mut positions, mut steps) = (Vec::with_capacity(height * width), Vec::new());
         for distance in 0..(height + width).saturating_sub(1) {
@@ -76,6 +77,56 @@ impl Order {
         });
         let sources = sources.collect();
         Self { first, positions, steps, sources, mask: AttentionMask::Neighbours { first, height, width } }
+    }
+
+    /// NAR over scales: position `p` of scale `s` is on diagonal `s + p`, and one diagonal is decoded after the other. A token is
+    /// predicted by the one before it in its scale and by the one of the coarser scale that stands for it there, `p l / l'` rounded
+    /// down for scales of `l` and `l'` tokens; the first token by both heads of the last condition position. Scales never get shorter.
+    ///
+    /// So a sequence takes as many steps as the last scale has tokens and a few more, in place of all scales' tokens together.
+    pub fn scales(first: usize, counts: &[usize]) -> Self {
+        let starts: Vec<usize> = counts
+            .iter()
+            .scan(0, |end, count| {
+                *end += count;
+                Some(*end - count)
+            })
+            .collect();
+        let tokens: usize = counts.iter().sum();
+        let (mut at, mut steps) = (Vec::with_capacity(tokens), Vec::new()); // (scale, position)
+        let mut diagonal = 0_usize;
+        while at.len() < tokens {
+            let start = at.len();
+            let scales = counts.iter().enumerate().filter_map(|(scale, &count)| {
+                let position = diagonal.checked_sub(scale).filter(|&position| position < count)?;
+                Some((scale, position))
+            });
+            at.extend(scales);
+            steps.push(start..at.len());
+            diagonal += 1;
+        }
+        let position = |&(scale, position): &(usize, usize)| starts.get(scale).copied().unwrap_or(0) + position;
+        let positions: Vec<usize> = at.iter().map(position).collect();
+        let mut place_of = vec![first; tokens];
+        for (place, &position) in positions.iter().enumerate() {
+            if let Some(slot) = place_of.get_mut(position) {
+                *slot = first + place;
+            }
+        }
+        let place = |scale: usize, at: usize| place_of.get(position(&(scale, at))).copied();
+        let count = |scale: usize| counts.get(scale).copied().unwrap_or(1).max(1);
+        let sources = at.iter().map(|&(scale, position)| match (scale, position) {
+            (0, 0) => Sources { right: Some(first - 1), below: Some(first - 1) },
+            _ => Sources {
+                right: position.checked_sub(1).and_then(|before| place(scale, before)),
+                below: scale.checked_sub(1).and_then(|above| place(above, position * count(above) / count(scale))),
+            },
+        });
+        let sources = sources.collect();
+        // More scales than a mask holds are refused by the configuration's check.
+        let mask = ScaleEnds::new(counts.iter().copied())
+            .map_or(AttentionMask::Causal, |ends| AttentionMask::ScaleDiagonals { first, ends });
+        Self { first, positions, steps, sources, mask }
     }
 
     /// Condition positions.
@@ -108,6 +159,11 @@ impl Order {
         self.positions.iter().enumerate().all(|(place, &position)| place == position)
     }
 
+    /// Whether tokens are decoded one by one in the order of their positions, so that the first so many steps are a prefix.
+    pub fn is_line(&self) -> bool {
+        self.is_raster() && self.steps.len() == self.positions.len()
+    }
+
     /// The place of each position of the layout.
     pub fn places(&self) -> Vec<usize> {
         let mut places = vec![0; self.positions.len()];
@@ -134,7 +190,7 @@ mod tests {
 
     #[test]
     fn neighbours_of_a_grid_go_by_diagonals() {
-        let order = Order::neighbours(2, Arrangement::Grid([2, 3]));
+        let order = Order::neighbours(2, &Arrangement::Grid([2, 3]));
         assert_eq!(order.positions(), [0, 1, 3, 2, 4, 5]);
         assert_eq!(order.steps(), [0..1, 1..3, 3..5, 5..6]);
         let sources = |place: usize| {
@@ -150,9 +206,43 @@ mod tests {
 
     #[test]
     fn a_line_of_neighbours_is_next_token() {
-        let (a, b) = (Order::neighbours(1, Arrangement::Ordered(4)), Order::line(1, 4));
+        let (a, b) = (Order::neighbours(1, &Arrangement::Ordered(4)), Order::line(1, 4));
         assert_eq!((a.positions(), a.steps()), (b.positions(), b.steps()));
         assert_eq!(a.sources(1..4), b.sources(1..4));
         assert!(a.is_raster() && b.taught() == 3);
+    }
+
+    #[test]
+    fn scales_go_by_diagonals_of_scale_and_position() {
+        let order = Order::neighbours(1, &Arrangement::Scales(vec![1, 2, 4]));
+        // Positions 0 | 1 2 | 3 4 5 6.
+        assert_eq!(order.positions(), [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(order.steps(), [0..1, 1..2, 2..4, 4..5, 5..6, 6..7]);
+        let order = Order::scales(2, &[2, 3, 3]);
+        assert_eq!(order.positions(), [0, 1, 2, 3, 5, 4, 6, 7]);
+        assert_eq!(order.steps(), [0..1, 1..3, 3..5, 5..7, 7..8]);
+        let sources = |place: usize| {
+            let found = order.sources(place..place + 1)[0];
+            (found.right, found.below)
+        };
+        assert_eq!(sources(0), (Some(1), Some(1)), "the last condition position");
+        assert_eq!(sources(1), (Some(2), None), "the second token of the first scale");
+        assert_eq!(sources(2), (None, Some(2)), "the first of the second scale stands under the first");
+        assert_eq!(sources(3), (Some(4), Some(2)), "1 * 2 / 3 is 0");
+        assert_eq!(sources(5), (Some(5), Some(3)), "2 * 2 / 3 is 1");
+        // Everything that predicts a token was decoded in a step before.
+        for step in order.steps() {
+            for found in order.sources(step.clone()) {
+                let before = |place: &usize| *place < 2 + step.start;
+                assert!([found.right, found.below].iter().flatten().all(before), "{step:?} {found:?}");
+            }
+        }
+        // And the mask lets a position see just its own diagonal and what came before.
+        let AttentionMask::ScaleDiagonals { .. } = order.mask() else { panic!("{:?}", order.mask()) };
+        for step in order.steps() {
+            for place in step.clone() {
+                assert_eq!(order.mask().visible(2 + place, 10, 10), 2 + step.end);
+            }
+        }
     }
 }

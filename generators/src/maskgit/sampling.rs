@@ -119,7 +119,7 @@ fn predict(
         .forward(inputs, &mut tessera_layers::Trace::none())
         .into_data()
         .try_to_vec()
-        .map_err(|error| GeneratorError::Device(format!("{error:?}")))
+        .map_err(|error| GeneratorError::of_device(&error))
 }
 
 /// The most likely code of each position after noise, and its logit; a decided position keeps its code and has

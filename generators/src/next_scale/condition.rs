@@ -1,8 +1,6 @@
-//! What shapes are conditioned on, and the positions that say it.
+//! What samples are conditioned on, in the model's own terms.
 
-use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use tessera_layers::{Init, Linear, ParamResult, Params};
+use burn::tensor::{Device, Tensor};
 
 use super::config::{ConditionKind, ConditionSizes, ScaleArConfig};
 use crate::{Condition, GeneratorError};
@@ -20,6 +18,8 @@ pub struct ScalePrompt {
 pub enum PromptPart {
     /// Classes; `None` stands for no class.
     Classes(Vec<Option<u32>>),
+    /// Ids of the words of captions; none stands for no caption.
+    Words(Vec<Vec<u32>>),
     /// Features.
     Features {
         /// `[rows, positions, channels]`
@@ -37,6 +37,10 @@ impl PromptPart {
                 let kept = |(row, class): (usize, &Option<u32>)| class.filter(|_| !is_dropped(row));
                 Self::Classes(classes.iter().enumerate().map(kept).collect())
             }
+            Self::Words(captions) => {
+                let kept = |(row, words): (usize, &Vec<u32>)| if is_dropped(row) { Vec::new() } else { words.clone() };
+                Self::Words(captions.iter().enumerate().map(kept).collect())
+            }
             Self::Features { features, kept } => {
                 let positions = kept.len() / rows.max(1);
                 let dropped: Vec<bool> = (0..rows).map(is_dropped).collect();
@@ -50,6 +54,7 @@ impl PromptPart {
     fn is_empty(&self) -> bool {
         match self {
             Self::Classes(classes) => classes.iter().all(Option::is_none),
+            Self::Words(captions) => captions.iter().all(Vec::is_empty),
             Self::Features { kept, .. } => !kept.contains(&true),
         }
     }
@@ -85,6 +90,7 @@ impl ScalePrompt {
             (PromptPart::Classes(some), PromptPart::Classes(none)) => {
                 PromptPart::Classes([some.as_slice(), &none].concat())
             }
+            (PromptPart::Words(some), PromptPart::Words(none)) => PromptPart::Words([some.as_slice(), &none].concat()),
             (PromptPart::Features { features, kept }, PromptPart::Features { kept: none, .. }) => {
                 PromptPart::Features {
                     features: features.clone().repeat_dim(0, 2),
@@ -94,6 +100,18 @@ impl ScalePrompt {
             (part, _) => part.clone(), // parts are of one sort
         });
         Self { rows: 2 * self.rows, parts: parts.collect() }
+    }
+
+    /// The prompt of items of these classes and captions, as ids of words, of which the model takes what it knows. Features are
+    /// absent.
+    pub fn of_items(config: &ScaleArConfig, labels: &[Option<u32>], captions: &[Vec<u32>]) -> Self {
+        let classes = config.classes.map(|classes| {
+            let known = |class: &u32| usize::try_from(*class).is_ok_and(|class| class < classes);
+            PromptPart::Classes(labels.iter().map(|label| label.filter(known)).collect())
+        });
+        let cut = |words: &Vec<u32>| words.iter().copied().take(config.most_words).collect();
+        let words = config.words.as_ref().map(|_| PromptPart::Words(captions.iter().map(cut).collect()));
+        Self { rows: labels.len(), parts: classes.into_iter().chain(words).collect() }
     }
 
     /// The prompt of what a caller asks for. Of two sorts of features that the model takes, one may be absent.
@@ -118,7 +136,8 @@ impl ScalePrompt {
             Condition::ImageAndTextFeatures { image, text, .. } => {
                 takes(ConditionKind::Image) && takes(ConditionKind::Text) && image.dims()[0] == text.dims()[0]
             }
-            Condition::Captions(_) | Condition::TextIds { .. } => false,
+            Condition::Captions(_) => config.words.is_some(),
+            Condition::TextIds { .. } => false,
         };
         if !fits {
             return Err(unfit(condition.kind().to_owned()));
@@ -134,6 +153,14 @@ impl ScalePrompt {
                     wanted.iter().copied().map(Some).collect()
                 }
                 _ => vec![None; rows],
+            }));
+        }
+        if let Some(words) = &config.words {
+            parts.push(PromptPart::Words(match condition {
+                Condition::Captions(captions) => {
+                    captions.iter().map(|caption| words.ids(caption, config.most_words)).collect::<Result<_, _>>()?
+                }
+                _ => vec![Vec::new(); rows],
             }));
         }
         for ConditionSizes { kind, tokens, dim } in config.conditions() {
@@ -164,6 +191,7 @@ impl ScaleArConfig {
     /// What conditions the model takes, in words.
     fn wants(&self) -> String {
         let classes = self.classes.map(|classes| format!("classes 0..{classes}"));
+        let words = self.words.as_ref().map(|_| format!("captions of up to {} words", self.most_words));
         let features = self.conditions().into_iter().map(|ConditionSizes { kind, tokens, dim }| {
             let of = match kind {
                 ConditionKind::Image => "image",
@@ -171,78 +199,7 @@ impl ScaleArConfig {
             };
             format!("{of} features [samples, {tokens}, {dim}]")
         });
-        let all: Vec<String> = classes.into_iter().chain(features).collect();
+        let all: Vec<String> = classes.into_iter().chain(words).chain(features).collect();
         if all.is_empty() { "nothing".to_owned() } else { all.join(" and ") }
-    }
-}
-
-/// Turns one sort of condition into positions.
-#[derive(Module, Debug)]
-#[allow(clippy::large_enum_variant, reason = "a model holds one or two")]
-pub enum ConditionPart {
-    /// A table whose last row stands for no class.
-    Classes(ClassTable),
-    /// A projection, a vector that stands for no features, and one that marks the positions.
-    Features(FeatureProjection),
-}
-
-/// `class_embed.weight [classes + 1, width]`
-#[derive(Module, Debug)]
-pub struct ClassTable {
-    table: Param<Tensor<2>>,
-}
-
-/// `cond_proj`, `cond_null [channels]`, `cond_level [width]`; of a second condition `cond2_proj` and so on.
-#[derive(Module, Debug)]
-pub struct FeatureProjection {
-    proj: Linear,
-    null: Param<Tensor<1>>,
-    level: Param<Tensor<1>>,
-}
-
-impl ConditionPart {
-    /// All parts of a model, in the order of their positions.
-    pub(super) fn all(params: &Params, config: &ScaleArConfig) -> ParamResult<Vec<Self>> {
-        let mut parts = Vec::new();
-        let table = Init::Normal(0.02);
-        if let Some(classes) = config.classes {
-            let table = params.at("class_embed").tensor("weight", [classes + 1, config.dim], table)?;
-            parts.push(Self::Classes(ClassTable { table }));
-        }
-        for (prefix, sizes) in ["cond", "cond2"].into_iter().zip(config.conditions()) {
-            parts.push(Self::Features(FeatureProjection {
-                proj: Linear::new(&params.at(format_args!("{prefix}_proj")), sizes.dim, config.dim, true)?,
-                null: params.tensor(&format!("{prefix}_null"), [sizes.dim], table)?,
-                level: params.tensor(&format!("{prefix}_level"), [config.dim], table)?,
-            }));
-        }
-        Ok(parts)
-    }
-
-    /// `[rows, positions, width]` of the prompt's part of the same sort.
-    pub(super) fn embed(&self, part: &PromptPart, device: &Device) -> Tensor<3> {
-        match (self, part) {
-            (Self::Classes(ClassTable { table }), PromptPart::Classes(classes)) => {
-                let [rows, width] = table.dims();
-                let null = rows.saturating_sub(1);
-                let id = |class: &Option<u32>| class.map_or(null, |class| usize::try_from(class).unwrap_or(null));
-                let ids: Vec<i32> = classes.iter().map(|class| i32::try_from(id(class)).unwrap_or(i32::MAX)).collect();
-                let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [classes.len()]), device);
-                table.val().select(0, ids).reshape([classes.len(), 1, width])
-            }
-            (Self::Features(part), PromptPart::Features { features, kept }) => {
-                let [rows, positions, channels] = features.dims();
-                let marks: Vec<f32> = kept.iter().map(|&kept| f32::from(u8::from(kept))).collect();
-                let marks = Tensor::<3>::from_data(TensorData::new(marks, [rows, positions, 1]), device);
-                let null = part.null.val().reshape([1, 1, channels]);
-                let features = match kept.contains(&false) {
-                    true => features.clone() * marks.clone() + null * (marks.neg() + 1.0),
-                    false => features.clone(),
-                };
-                part.proj.forward(features) + part.level.val().reshape([1, 1, -1])
-            }
-            // Prompts come from `ScalePrompt::of`, which makes no other.
-            _ => Tensor::zeros([0, 1, 1], device),
-        }
     }
 }

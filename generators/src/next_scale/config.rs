@@ -6,6 +6,8 @@ use tessera_tokenizers::quantizers::ScaleQuantizerConfig;
 use tessera_tokenizers::vat::TowerConfig;
 use tessera_tokenizers::{ConfigError, Fingerprint};
 
+use crate::Words;
+
 /// The tokenizer's quantizer and the network over its tokens; unknown keys are ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NextScaleConfig {
@@ -68,6 +70,15 @@ pub struct ScaleArConfig {
     /// Key of ours: classes, if it is conditioned on one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<usize>,
+    /// Key of ours: names of the first classes, so that they can be asked for by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
+    /// Key of ours: words that captions are made of, if it is conditioned on captions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<Words>,
+    /// Key of ours: most words of a caption; a training on captions takes their words where this is not 0 and there are no classes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub most_words: usize,
     /// Key of ours: share of samples that are learnt without a condition.
     #[serde(default = "tenth")]
     pub cond_drop: f32,
@@ -145,7 +156,8 @@ impl ScaleArConfig {
 
     /// Condition positions before the first scale.
     pub fn condition_positions(&self) -> usize {
-        usize::from(self.classes.is_some()) + self.cond_tokens + self.cond2_tokens
+        let words = if self.words.is_some() { self.most_words } else { 0 };
+        usize::from(self.classes.is_some()) + words + self.cond_tokens + self.cond2_tokens
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -154,6 +166,14 @@ impl ScaleArConfig {
             && !(1..=1 << 24).contains(&classes)
         {
             return Err(ConfigError::invalid("ar.classes", "a number from 1 to 16777216", classes.to_string()));
+        }
+        if self.class_names.len() > self.classes.unwrap_or(0) {
+            let expected = format!("names of up to {} classes (ar.classes)", self.classes.unwrap_or(0));
+            return Err(ConfigError::invalid("ar.class_names", expected, self.class_names.len().to_string()));
+        }
+        if self.most_words > 1 << 12 || self.words.is_some() && self.most_words == 0 {
+            let expected = "a number up to 4096, and not 0 beside words";
+            return Err(ConfigError::invalid("ar.most_words", expected, self.most_words.to_string()));
         }
         for (key, tokens, dim) in
             [("ar.cond", self.cond_tokens, self.cond_dim), ("ar.cond2", self.cond2_tokens, self.cond2_dim)]

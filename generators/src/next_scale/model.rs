@@ -76,11 +76,15 @@ pub fn save(network: &ScaleNetwork, specs: &[ParamSpec], path: &Path) -> Result<
 }
 
 impl ScaleGenerator {
-    fn new(network: ScaleNetwork, config: &NextScaleConfig, specs: Vec<ParamSpec>, device: &Device) -> Self {
+    /// A network of this configuration, its parameters by name and its device as a generator. The configuration must have passed
+    /// [`NextScaleConfig::check`].
+    pub fn new(network: ScaleNetwork, config: &NextScaleConfig, specs: Vec<ParamSpec>, device: &Device) -> Self {
         let vocab = vec![u32::try_from(config.quantizer.codebook_size).unwrap_or(u32::MAX)];
         let info = GeneratorInfo {
             preset: PRESETS.into_iter().find(|name| preset(name).as_ref() == Some(config)),
             classes: config.ar.classes,
+            class_names: config.ar.class_names.clone(),
+            words: config.ar.words.clone(),
             tokenizer: config.ar.tokenizer.as_deref().and_then(Fingerprint::from_hex),
             ..GeneratorInfo::new("next-scale", config.quantizer.layout(), Content::Codes { vocab })
         };
@@ -203,7 +207,8 @@ impl Generator for ScaleGenerator {
         let Content::Codes { vocab } = self.info.content.clone() else {
             return Err(GeneratorError::Unfit("a generator of codes without a vocabulary".to_owned()));
         };
-        let tokens = Tokens::new(padded.collect(), rows, self.info.layout.clone(), vocab, Fingerprint::default())?;
+        let fingerprint = self.info.tokenizer.unwrap_or_default();
+        let tokens = Tokens::new(padded.collect(), rows, self.info.layout.clone(), vocab, fingerprint)?;
         Ok(Generated::Tokens(if missing > 0 { tokens.prefix(found)? } else { tokens }))
     }
 }

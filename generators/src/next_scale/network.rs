@@ -8,7 +8,8 @@ use tessera_tokenizers::quantizers::ScaleQuantizer;
 use tessera_tokenizers::quantizers::scales::ScaleNames;
 
 use super::block::{EPSILON, ScaleBlock};
-use super::condition::{ConditionPart, ScalePrompt};
+use super::condition::ScalePrompt;
+use super::condition_parts::ConditionPart;
 use super::config::NextScaleConfig;
 use super::decode::NextScale;
 use crate::cache::KeyValueCache;

@@ -36,6 +36,9 @@ pub struct TokenShuffleConfig {
     /// Key of ours, in place of `grid`: so many tokens in a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered: Option<usize>,
+    /// Key of ours, in place of `grid`: tokens of each scale, coarse to fine; a window is a run of `window` tokens of one scale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scales: Option<Vec<usize>>,
     /// Base of the rotary positions.
     #[serde(default = "base")]
     pub rope_theta: f64,
@@ -185,12 +188,15 @@ impl TokenShuffleConfig {
     /// # Errors
     /// [`ConfigError`] if there are no tokens or windows do not tile them.
     pub fn windows(&self) -> Result<Windows, ConfigError> {
-        match (self.grid, self.ordered) {
-            (Some([height, width]), None) => Windows::of_grid([height, width], self.window),
-            (None, Some(len)) => Windows::of_line(len, self.window),
-            (grid, ordered) => {
-                Err(ConfigError::invalid("grid", "either it or \"ordered\"", format!("{grid:?} and {ordered:?}")))
-            }
+        match (self.grid, self.ordered, &self.scales) {
+            (Some([height, width]), None, None) => Windows::of_grid([height, width], self.window),
+            (None, Some(len), None) => Windows::of_line(len, self.window),
+            (None, None, Some(counts)) => Windows::of_scales(counts, self.window),
+            (grid, ordered, scales) => Err(ConfigError::invalid(
+                "grid",
+                "one of \"grid\", \"ordered\" and \"scales\"",
+                format!("{grid:?}, {ordered:?} and {scales:?}"),
+            )),
         }
     }
 
@@ -204,6 +210,9 @@ impl TokenShuffleConfig {
     /// The arrangement of the tokens.
     pub fn token_layout(&self) -> TokenLayout {
         let number = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        if let Some(counts) = &self.scales {
+            return TokenLayout::Scales { counts: counts.iter().copied().map(number).collect() };
+        }
         match (self.grid, self.ordered) {
             (Some([height, width]), _) => TokenLayout::Grid { height: number(height), width: number(width) },
             (None, len) => TokenLayout::Ordered { len: number(len.unwrap_or(0)) },

@@ -8,7 +8,7 @@
 //! one state ─▶ MLP blocks ─▶ s² pieces ─▶ expand d/s² → d ─▶ norm ─▶ output ─▶ s² ids
 //! ```
 //!
-//! Generalised here to windows of any side, any grid that they tile, and lines, where a window is a run of tokens.
+//! Generalised here to windows of any side, any grid that they tile, and lines and scales, where a window is a run of tokens.
 
 mod config;
 mod model;

@@ -24,6 +24,7 @@ pub fn preset(name: &str) -> Option<TokenShuffleConfig> {
         mlp_ratio: 2,
         grid: Some([64, 64]),
         ordered: None,
+        scales: None,
         rope_theta: 10_000.0,
         norm_eps: 1e-5,
         bos_id: 0,

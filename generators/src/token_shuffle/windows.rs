@@ -49,6 +49,21 @@ impl Windows {
         Ok(Self { positions: (0..len).collect(), size: run })
     }
 
+    /// Runs of `run` tokens of scales that follow each other; no window holds tokens of two scales.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the run does not divide a scale.
+    pub fn of_scales(counts: &[usize], run: usize) -> Result<Self, ConfigError> {
+        let len = counts.iter().fold(0, |all: usize, &count| all.saturating_add(count));
+        let fits = |&count: &usize| count > 0 && run > 0 && count.is_multiple_of(run);
+        if len == 0 || len > MOST || !counts.iter().all(fits) {
+            let expected =
+                format!("multiples of the window {run}, so that no window crosses scales, at most {MOST} tokens");
+            return Err(ConfigError::invalid("scales", expected, format!("{counts:?}")));
+        }
+        Ok(Self { positions: (0..len).collect(), size: run })
+    }
+
     /// Windows.
     pub fn count(&self) -> usize {
         self.positions.len() / self.size
@@ -87,6 +102,9 @@ mod tests {
         assert_eq!(windows.positions(), [0, 1, 4, 5, 2, 3, 6, 7]);
         assert_eq!(windows.places(), [0, 1, 4, 5, 2, 3, 6, 7]);
         assert_eq!(Windows::of_line(6, 3).unwrap().count(), 2);
+        assert_eq!(Windows::of_scales(&[2, 4], 2).unwrap().count(), 3);
+        // Six tokens in all, but a window would hold one of each scale.
+        assert!(Windows::of_scales(&[3, 3], 2).is_err() && Windows::of_scales(&[], 2).is_err());
         assert!(Windows::of_grid([2, 3], 2).is_err() && Windows::of_line(5, 2).is_err());
     }
 }

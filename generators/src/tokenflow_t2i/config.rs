@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tessera_tokenizers::ConfigError;
 use tessera_tokenizers::tokenflow::TokenFlowConfig;
+use tessera_tokenizers::{ConfigError, Fingerprint};
 
 use super::Strategy;
+use crate::Words;
 
 /// The language model, its tokenizer of pictures, and how it samples.
 ///
@@ -25,6 +26,20 @@ pub struct TokenFlowT2iConfig {
     /// Where the tokenizer's weights are: a file, a folder or a hub id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mm_vision_tower: Option<String>,
+    /// Key of ours: words that captions are made of, in place of a text tokenizer. Id 0 is where the picture begins, and stands behind
+    /// every caption; word `n` of the table has the id `n + 1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<Words>,
+    /// Key of ours: most words of a caption.
+    #[serde(default = "sixteen")]
+    pub most_words: usize,
+    /// Key of ours: the tokenizer whose tokens were learnt, 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learnt: Option<String>,
+}
+
+fn sixteen() -> usize {
+    16
 }
 
 /// Sizes of the language model, with the keys of `transformers`.
@@ -121,7 +136,16 @@ impl TokenFlowT2iConfig {
             _ => SamplingConfig::default(),
         };
         let mm_vision_tower = document["mm_vision_tower"].as_str().map(str::to_owned);
-        let config = Self { llm, tokenizer, sampling, mm_vision_tower };
+        let words = match &document["words"] {
+            Value::Null => None,
+            words => Some(serde_json::from_value(words.clone()).map_err(|error| section("words", error))?),
+        };
+        let most_words = match &document["most_words"] {
+            Value::Null => sixteen(),
+            number => serde_json::from_value(number.clone()).map_err(|error| section("most_words", error))?,
+        };
+        let learnt = document["learnt"].as_str().map(str::to_owned);
+        let config = Self { llm, tokenizer, sampling, mm_vision_tower, words, most_words, learnt };
         config.check()?;
         Ok(config)
     }
@@ -140,6 +164,16 @@ impl TokenFlowT2iConfig {
     /// Id of padding.
     pub fn pad_token(&self) -> usize {
         self.llm.pad_token_id.unwrap_or(self.image_token_start().saturating_sub(1))
+    }
+
+    /// Id of padding, and of code 0: what [`T2iPrompt`](super::T2iPrompt) needs to know.
+    pub fn special_ids(&self) -> [u32; 2] {
+        [self.pad_token(), self.image_token_start()].map(|id| u32::try_from(id).unwrap_or(u32::MAX))
+    }
+
+    /// The words of captions, and how many of them a caption may have.
+    pub fn words(&self) -> Option<(&Words, usize)> {
+        self.words.as_ref().map(|words| (words, self.most_words))
     }
 
     /// Heads of keys and values.
@@ -197,6 +231,20 @@ impl TokenFlowT2iConfig {
         if self.pad_token() >= start {
             let expected = format!("an id before the codes, which begin at {start}");
             return Err(ConfigError::invalid("pad_token_id", expected, self.pad_token().to_string()));
+        }
+        if let Some(words) = &self.words
+            && words.len() + 1 > self.pad_token()
+        {
+            let expected = format!("ids of {} words behind id 0 and before padding, {}", words.len(), self.pad_token());
+            return Err(ConfigError::invalid("words", expected, words.len().to_string()));
+        }
+        if !(1..=1 << 12).contains(&self.most_words) {
+            return Err(ConfigError::invalid("most_words", "a number from 1 to 4096", self.most_words.to_string()));
+        }
+        if let Some(learnt) = &self.learnt
+            && Fingerprint::from_hex(learnt).is_none()
+        {
+            return Err(ConfigError::invalid("learnt", "64 hexadecimal digits", learnt.clone()));
         }
         if self.tokenizer.scales.first() != Some(&1) {
             let expected = "a first scale of one token: the prompt's last position stands for it";

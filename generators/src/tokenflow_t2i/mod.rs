@@ -16,7 +16,8 @@
 //!
 //! The generator reads pairs of codes, so it needs its tokenizer's codebooks: they are looked for at `mm_vision_tower` of the
 //! configuration, or in a file `tokenizer.safetensors` beside it. Prompts are given as ids of the release's text tokenizer
-//! ([`Condition::TextIds`](crate::Condition::TextIds), [`pad_prompt`]); tessera has no text tokenizer of its own.
+//! ([`Condition::TextIds`](crate::Condition::TextIds), [`pad_prompt`]); tessera has no text tokenizer of its own. A model that tessera
+//! trained has a table of the words of its captions instead.
 //!
 //! Source: Qu et al. 2024 (arXiv 2412.03069), section 3.3, and the released code (folder `t2i`).
 

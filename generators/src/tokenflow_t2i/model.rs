@@ -117,6 +117,8 @@ impl TokenFlowT2i {
         let content = Content::Codes { vocab: vec![u32::try_from(tokenizer.codebook_size).unwrap_or(u32::MAX)] };
         let mut info = GeneratorInfo::new("tokenflow-t2i", scales.layout(), content);
         let same = |name: &&str| super::preset(name).is_some_and(|preset| preset.llm == config.llm);
+        info.words = config.words.clone();
+        info.tokenizer = config.learnt.as_deref().and_then(Fingerprint::from_hex);
         info.preset = super::PRESETS.into_iter().find(same);
         Ok(Self { network, codes, scales, config: config.clone(), info })
     }
@@ -143,7 +145,7 @@ impl TokenFlowT2i {
 
     /// Id of padding, and of code 0: what [`T2iPrompt`] needs to know.
     pub fn special_ids(&self) -> [u32; 2] {
-        [self.config.pad_token(), self.config.image_token_start()].map(|id| u32::try_from(id).unwrap_or(u32::MAX))
+        self.config.special_ids()
     }
 
     /// The most likely codes at each of `steps` steps of a scale, with the release's guidance `cfg`.
@@ -210,7 +212,7 @@ impl Generator for TokenFlowT2i {
         options: &GenerateOptions,
         on_step: &mut dyn FnMut(&Step<'_>) -> ControlFlow<()>,
     ) -> Result<Generated, GeneratorError> {
-        let (prompt, plan) = (T2iPrompt::of(condition, self.special_ids())?, self.plan(options)?);
+        let (prompt, plan) = (T2iPrompt::of(condition, self.special_ids(), self.config.words())?, self.plan(options)?);
         let (rows, tokens) = (prompt.rows(), self.scales.tokens());
         let positions: Vec<usize> = (0..tokens).collect();
         let kept =
@@ -225,7 +227,8 @@ impl Generator for TokenFlowT2i {
             return Err(GeneratorError::Unfit("a generator of codes without a vocabulary".to_owned()));
         };
         let layout = self.info.layout.clone();
-        let made_tokens = Tokens::new(whole.collect(), rows, layout, vocab.clone(), Fingerprint::default())?;
+        let made_tokens =
+            Tokens::new(whole.collect(), rows, layout, vocab.clone(), self.info.tokenizer.unwrap_or_default())?;
         Ok(Generated::Tokens(made_tokens.prefix(made)?))
     }
 }

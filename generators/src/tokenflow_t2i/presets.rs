@@ -29,5 +29,7 @@ pub fn preset(name: &str) -> Option<TokenFlowT2iConfig> {
         pad_token_id: Some(32_000),
     };
     let tokenizer = TokenFlowConfig::preset(TOKENIZER)?;
-    Some(TokenFlowT2iConfig { llm, tokenizer, sampling: SamplingConfig::default(), mm_vision_tower: None })
+    let sampling = SamplingConfig::default();
+    let (mm_vision_tower, words, most_words, learnt) = (None, None, 16, None);
+    Some(TokenFlowT2iConfig { llm, tokenizer, sampling, mm_vision_tower, words, most_words, learnt })
 }

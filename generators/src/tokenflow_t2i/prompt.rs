@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::decoder::Padding;
-use crate::{Condition, GeneratorError};
+use crate::{Condition, GeneratorError, Words};
 
 /// Rows of ids of one length, padded in front: first those that are followed, behind them as many that guidance leads away from,
 /// if there are any.
@@ -56,18 +56,47 @@ impl T2iPrompt {
         Ok(Self { rows, ids: ids.collect(), pad, is_guided })
     }
 
-    /// The prompt of what a caller asks for.
+    /// The prompt of captions as ids of words, none of them padding: each with the id behind it at which the picture begins. Guidance
+    /// leads away from no words at all.
     ///
     /// # Errors
-    /// As [`T2iPrompt::new`]; also for any other sort of condition.
-    pub fn of(condition: &Condition, [pad, codes]: [u32; 2]) -> Result<Self, GeneratorError> {
+    /// As [`T2iPrompt::new`].
+    pub fn of_words(captions: &[Vec<u32>], is_guided: bool, special: [u32; 2]) -> Result<Self, GeneratorError> {
+        let ids = |words: &Vec<u32>| words.iter().map(|word| word + 1).chain([0]).collect();
+        let negative = if is_guided { vec![vec![0]; captions.len()] } else { Vec::new() };
+        Self::new(captions.iter().map(ids).collect(), negative, special)
+    }
+
+    /// The prompt of what a caller asks for; captions where there is a table of words, and how many of them a caption may have.
+    ///
+    /// # Errors
+    /// As [`T2iPrompt::new`]; also for any other sort of condition, and for words that are not in the table.
+    pub fn of(
+        condition: &Condition,
+        [pad, codes]: [u32; 2],
+        words: Option<(&Words, usize)>,
+    ) -> Result<Self, GeneratorError> {
+        match (condition, words) {
+            (Condition::Captions(captions), Some((words, most))) => {
+                let captions =
+                    captions.iter().map(|caption| words.ids(caption, most)).collect::<Result<Vec<_>, _>>()?;
+                return Self::of_words(&captions, true, [pad, codes]);
+            }
+            (Condition::Unconditional(rows), Some(_)) => {
+                return Self::of_words(&vec![Vec::new(); *rows], false, [pad, codes]);
+            }
+            _ => {}
+        }
         match condition {
             Condition::TextIds { prompts, negative } => {
                 let negative = negative.iter().flat_map(|ids| std::iter::repeat_n(ids.clone(), prompts.len()));
                 Self::new(prompts.clone(), negative.collect(), [pad, codes])
             }
             other => Err(GeneratorError::UnfitCondition {
-                expected: "text as ids of its own text tokenizer".to_owned(),
+                expected: match words {
+                    Some((_, most)) => format!("captions of up to {most} words, or text as ids"),
+                    None => "text as ids of its own text tokenizer".to_owned(),
+                },
                 found: other.kind().to_owned(),
             }),
         }
@@ -140,6 +169,18 @@ mod tests {
         assert!(new(vec![], vec![]).is_err() && new(vec![vec![]], vec![]).is_err());
         assert!(new(vec![vec![1, 30]], vec![]).is_err() && new(vec![vec![31]], vec![]).is_err());
         assert!(new(vec![vec![1]], vec![vec![1]; 2]).is_err() && new(vec![vec![30, 1]], vec![]).is_ok());
-        assert!(T2iPrompt::of(&Condition::Unconditional(1), [30, 31]).is_err());
+        assert!(T2iPrompt::of(&Condition::Unconditional(1), [30, 31], None).is_err());
+        assert!(T2iPrompt::of(&Condition::Captions(vec!["red".to_owned()]), [30, 31], None).is_err());
+    }
+
+    #[test]
+    fn captions_end_where_the_picture_begins() {
+        let words = Words::try_from(vec!["blue".to_owned(), "red".to_owned()]).unwrap();
+        let of = |condition: Condition| T2iPrompt::of(&condition, [30, 31], Some((&words, 2)));
+        let prompt = of(Condition::Captions(vec!["red".to_owned(), "red blue".to_owned()])).unwrap();
+        assert_eq!(prompt, T2iPrompt::new(vec![vec![2, 0], vec![2, 1, 0]], vec![vec![0]; 2], [30, 31]).unwrap());
+        let nothing = of(Condition::Unconditional(2)).unwrap();
+        assert_eq!((nothing.length(), nothing.rows(), nothing.is_guided()), (1, 2, false));
+        assert!(of(Condition::Captions(vec!["green".to_owned()])).is_err() && of(Condition::Classes(vec![1])).is_err());
     }
 }

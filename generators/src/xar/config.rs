@@ -78,6 +78,10 @@ pub struct XarConfig {
     /// Key of ours, in place of `grid`: latents of a line, ordered by importance. Its entities are as those of a grid of one row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordered: Option<usize>,
+    /// Key of ours, in place of `grid`: positions of each scale where the tokenizer's stand in scales. Entities are `scale` (these), `patch`
+    /// or `image`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_scales: Option<Vec<usize>>,
     /// `patch`, `cell`, `subsample`, `scale` or `image`.
     #[serde(default = "cell")]
     pub entity: String,
@@ -196,6 +200,9 @@ impl XarConfig {
         if self.ordered.is_some() && self.grid.is_some() {
             return Err(ConfigError::invalid("ordered", "no grid beside it", "both"));
         }
+        if self.token_scales.is_some() && (self.grid.is_some() || self.ordered.is_some()) {
+            return Err(ConfigError::invalid("token_scales", "no grid and no ordered beside them", "both"));
+        }
         self.entities().map(drop)
     }
 
@@ -208,6 +215,9 @@ impl XarConfig {
     pub fn layout(&self) -> TokenLayout {
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let [height, width] = self.grid().map(count);
+        if let Some(counts) = &self.token_scales {
+            return TokenLayout::Scales { counts: counts.iter().map(|&positions| count(positions)).collect() };
+        }
         match self.ordered {
             Some(_) => TokenLayout::Ordered { len: width },
             None => TokenLayout::Grid { height, width },
@@ -216,6 +226,9 @@ impl XarConfig {
 
     /// Rows and columns of the latents; a line is one row.
     pub fn grid(&self) -> [usize; 2] {
+        if let Some(counts) = &self.token_scales {
+            return [1, counts.iter().fold(0, |all: usize, &count| all.saturating_add(count))];
+        }
         if let Some(length) = self.ordered {
             return [1, length];
         }
@@ -250,6 +263,7 @@ impl XarConfig {
                     ));
                 }
             },
+            "scale" if self.token_scales.is_some() => EntityKind::Scale(Vec::new()),
             "scale" => EntityKind::Scale(match &self.scales {
                 Some(scales) => scales.iter().map(|sides| sides.both()).collect(),
                 None => halves(grid),
@@ -259,7 +273,10 @@ impl XarConfig {
                 return Err(ConfigError::invalid("entity", expected, format!("\"{other}\"")));
             }
         };
-        Entities::new(&kind, grid)
+        match &self.token_scales {
+            Some(counts) => Entities::of_scales(&kind, counts),
+            None => Entities::new(&kind, grid),
+        }
     }
 }
 

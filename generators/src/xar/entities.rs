@@ -121,6 +121,41 @@ impl Entities {
         Ok(Self { grid: [height, width], raster, places, ranges, is_scale: matches!(kind, EntityKind::Scale(_)) })
     }
 
+    /// Entities of tokens that stand in scales already, `counts` of each, one scale after the other: every token
+    /// ([`EntityKind::Patch`]), every scale ([`EntityKind::Scale`], whatever its sides), or all at once ([`EntityKind::Image`]). They count
+    /// as a grid of one row. The rotary place of a token is its scale and the middle of what it stands for in the last scale.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for other kinds, and for a scale without a token.
+    pub fn of_scales(kind: &EntityKind, counts: &[usize]) -> Result<Self, ConfigError> {
+        let tokens = counts.iter().fold(0, |all: usize, &count| all.saturating_add(count));
+        if tokens > MOST || counts.is_empty() || counts.contains(&0) {
+            let expected = format!("scales of at least one token each and {MOST} in all");
+            return Err(ConfigError::invalid("token_scales", expected, format!("{counts:?}")));
+        }
+        let ranges = match kind {
+            EntityKind::Patch => (0..tokens).map(|at| at..at + 1).collect(),
+            EntityKind::Image => std::iter::once(0..tokens).collect(),
+            EntityKind::Scale(_) => {
+                let ends = counts.iter().scan(0, |end, count| {
+                    *end += count;
+                    Some(*end - count..*end)
+                });
+                ends.collect()
+            }
+            EntityKind::Cell(_) | EntityKind::Subsample(_) => {
+                let expected = "patch, scale or image: tokens of several scales form no cells and no subsamples";
+                return Err(ConfigError::invalid("entity", expected, format!("{kind:?}")));
+            }
+        };
+        let last = counts.last().copied().unwrap_or(1) as f64;
+        let of_scale = |(scale, &count): (usize, &usize)| {
+            (0..count).map(move |at| [scale as f64, (at as f64 + 0.5) * last / count as f64 - 0.5])
+        };
+        let places = counts.iter().enumerate().flat_map(of_scale).collect();
+        Ok(Self { grid: [1, tokens], raster: (0..tokens).collect(), places, ranges, is_scale: false })
+    }
+
     /// Rows and columns.
     pub fn grid(&self) -> [usize; 2] {
         self.grid
@@ -215,5 +250,18 @@ mod tests {
         }
         assert!(Entities::new(&EntityKind::Cell([3, 3]), [4, 6]).is_err());
         assert!(Entities::new(&EntityKind::Scale(vec![[2, 2]]), [4, 6]).is_err());
+    }
+
+    #[test]
+    fn scales_of_tokens_are_entities() {
+        let scale = EntityKind::Scale(Vec::new());
+        let order = Entities::of_scales(&scale, &[1, 2, 4]).unwrap();
+        assert_eq!((order.ranges(), order.common_size()), (&[0..1, 1..3, 3..7][..], None));
+        assert_eq!(order.back(), (0..7).collect::<Vec<_>>());
+        assert_eq!((order.places()[0], order.places()[2], order.places()[6]), ([0.0, 1.5], [1.0, 2.5], [2.0, 3.0]));
+        assert_eq!(Entities::of_scales(&EntityKind::Patch, &[1, 2]).unwrap().ranges().len(), 3);
+        assert_eq!(Entities::of_scales(&EntityKind::Image, &[1, 2]).unwrap().ranges().len(), 1);
+        assert!(Entities::of_scales(&EntityKind::Cell([1, 1]), &[1, 2]).is_err());
+        assert!(Entities::of_scales(&scale, &[1, 0]).is_err() && Entities::of_scales(&scale, &[]).is_err());
     }
 }

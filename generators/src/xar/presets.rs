@@ -33,6 +33,7 @@ pub fn preset(name: &str) -> Option<XarConfig> {
         cfg,
         grid: None,
         ordered: None,
+        token_scales: None,
         entity: "cell".to_owned(),
         cell: None,
         subsample_distance: None,

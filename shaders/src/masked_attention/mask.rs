@@ -44,6 +44,15 @@ pub enum AttentionMask {
         /// Where the scales end.
         ends: ScaleEnds,
     },
+    /// The first `first` positions are causal. Behind them stand scales that never get shorter, in the order in which NAR decodes
+    /// them: token `p` of scale `s` is on diagonal `s + p`, diagonal follows diagonal, and a token sees everything up to the end of
+    /// its own. The CPU has a kernel for it; a GPU takes the reference.
+    ScaleDiagonals {
+        /// Positions before the scales.
+        first: usize,
+        /// Where the scales would end if they stood one after the other.
+        ends: ScaleEnds,
+    },
 }
 
 /// Where the anti-diagonal of position `at` of a `height x width` grid ends, positions in decoding order.
@@ -56,7 +65,32 @@ fn diagonal_end(at: usize, height: usize, width: usize) -> usize {
     end
 }
 
+/// Where the diagonal of position `at` of scales ends, positions in decoding order; `None` behind the last.
+fn scale_diagonal_end(at: usize, ends: &ScaleEnds) -> Option<usize> {
+    let starts = std::iter::once(0).chain(ends.ends().iter().copied());
+    let lengths = || starts.clone().zip(ends.ends()).map(|(start, &end)| (end - start) as usize);
+    // Tokens on the diagonals up to this one.
+    let up_to = |diagonal: usize| -> usize {
+        lengths().enumerate().map(|(scale, length)| length.min((diagonal + 1).saturating_sub(scale))).sum()
+    };
+    let last = lengths().enumerate().map(|(scale, length)| scale + length).max()?;
+    if up_to(last) <= at {
+        return None;
+    }
+    let (mut low, mut high) = (0, last);
+    while low < high {
+        let middle = (low + high) / 2;
+        if up_to(middle) > at { high = middle } else { low = middle + 1 }
+    }
+    Some(up_to(low))
+}
+
 impl AttentionMask {
+    /// Whether there is a shader for it.
+    pub(crate) fn has_shader(self) -> bool {
+        !matches!(self, Self::ScaleDiagonals { .. })
+    }
+
     /// How many of the `keys` keys query `query` of `queries` sees: always the first so many.
     pub fn visible(self, query: usize, queries: usize, keys: usize) -> usize {
         let position = query + keys.saturating_sub(queries);
@@ -73,6 +107,10 @@ impl AttentionMask {
                 Some(at) => ends.end_of(at).map_or(keys, |end| first + end),
                 None if is_causal => position + 1,
                 None => first,
+            },
+            Self::ScaleDiagonals { first, ends } => match position.checked_sub(first) {
+                Some(at) => scale_diagonal_end(at, &ends).map_or(keys, |end| first + end),
+                None => position + 1,
             },
         };
         seen.min(keys)
@@ -95,6 +133,19 @@ mod tests {
         assert_eq!(seen(grid(0, 3, 3), 9), [1, 3, 3, 6, 6, 6, 8, 8, 9]);
         // The last two of the queries of a cache.
         assert_eq!(grid(2, 2, 3).visible(0, 2, 7), 7);
+    }
+
+    #[test]
+    fn diagonals_of_scales_end_where_the_next_begins() {
+        let mask = |first, lengths: &[usize]| {
+            let ends = ScaleEnds::new(lengths.iter().copied()).unwrap();
+            AttentionMask::ScaleDiagonals { first, ends }
+        };
+        // 0 | 1 | 1, 2 | 2 | 3: scale 0 has one token, scale 1 two, scale 2 four.
+        assert_eq!(seen(mask(2, &[1, 2, 4]), 9), [1, 2, 3, 4, 6, 6, 7, 8, 9]);
+        assert_eq!(seen(mask(1, &[1, 2, 4]), 8), [1, 2, 3, 5, 5, 6, 7, 8]);
+        assert_eq!(seen(mask(0, &[2, 2]), 5), [1, 3, 3, 4, 5]);
+        assert_eq!(seen(mask(1, &[3]), 4), [1, 2, 3, 4]);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! [`CodeCache`]: encoding a data set once, and what was encoded.
 
+use std::ops::Range;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use tessera_datasets::{Loader, Source};
-use tessera_generators::Content;
-use tessera_tokenizers::{Fingerprint, TokenLayout};
+use tessera_generators::{Content, Generated};
+use tessera_tokenizers::{Fingerprint, Input, TokenLayout};
 
 use super::batch::CodeValues;
 use super::shard::{Described, Shard};
@@ -24,6 +25,9 @@ pub struct CodeCache {
     described: Described,
     fingerprint: Fingerprint,
 }
+
+/// Codes of a run of items, and what stands beside them.
+pub(in crate::train) type Encode<'a> = dyn FnMut(Range<usize>) -> Result<(Generated, Described), TrainError> + 'a;
 
 /// What is encoded: a folder that says anything else holds other codes.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,39 +55,61 @@ impl CodeCache {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, TrainError> {
         let items = loader.sources().iter().map(Source::len).sum::<usize>().saturating_mul(views.max(1));
+        let batch = loader.options().batch_size.max(1);
+        // The part of a batch of the loader that is asked for.
+        let mut encode = |items: Range<usize>| {
+            let first = items.start / batch;
+            let read = loader.batch(first as u64)?;
+            let part = items.start - first * batch..items.end - first * batch;
+            let side = usize::try_from(read.image_size).unwrap_or(usize::MAX);
+            let images = TensorData::new(read.images, [read.batch_size, 3, side, side]);
+            let images = Tensor::<4>::from_data(images, device).slice([part.clone()]);
+            let captions = read.captions.get(part.clone()).unwrap_or_default().to_vec();
+            let labels = read.labels.get(part).unwrap_or_default().to_vec();
+            Ok((encoder.encode(&Input::Images(images))?, Described { captions, labels }))
+        };
+        Self::made(folder, encoder, sources, [items, batch], &mut encode, progress)
+    }
+
+    /// The codes of `items` items, encoded into `folder` as far as they are not there yet. `encode` gives those of a run of items,
+    /// which never crosses a multiple of `batch`. `sources` says what is encoded, as text.
+    ///
+    /// # Errors
+    /// [`TrainError`] if the folder holds other codes, an item cannot be encoded, or a file not be read or written.
+    pub(in crate::train) fn made(
+        folder: &Path,
+        encoder: &Codec,
+        sources: &str,
+        [items, batch]: [usize; 2],
+        encode: &mut Encode<'_>,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Self, TrainError> {
         let fingerprint = encoder.fingerprint();
         let about = About { version: 1, tokenizer: fingerprint.to_string(), items, sources: sources.to_owned() };
         claim(folder, &about)?;
         let mut cache = Self::empty(encoder);
-        let batch = loader.options().batch_size.max(1);
+        let batch = batch.max(1);
         for (index, first) in (0..items).step_by(SHARD).enumerate() {
-            let count = SHARD.min(items - first);
+            let last = items.min(first + SHARD);
             let shard = Shard::new(folder, index, &cache.values);
             if !shard.is_there() {
                 let (mut values, mut described) = (Self::empty(encoder).values, Described::default());
-                let (from, to) = (first / batch, (first + count).div_ceil(batch));
-                for number in from..to {
-                    let read = loader.batch(number as u64)?;
-                    // The part of the batch that belongs to this shard.
-                    let start = first.saturating_sub(number * batch);
-                    let end = batch.min(first + count - number * batch);
-                    let side = usize::try_from(read.image_size).unwrap_or(usize::MAX);
-                    let images = TensorData::new(read.images, [read.batch_size, 3, side, side]);
-                    let images = Tensor::<4>::from_data(images, device).slice([start..end]);
-                    values.extend(CodeValues::of(encoder.encode(images)?));
-                    let part = start..end;
-                    described.captions.extend(read.captions.get(part.clone()).unwrap_or_default().iter().cloned());
-                    described.labels.extend(read.labels.get(part).unwrap_or_default());
-                    progress((first + described.captions.len()).min(items), items);
+                let mut at = first;
+                while at < last {
+                    let end = last.min((at / batch + 1) * batch);
+                    let (codes, of_items) = encode(at..end)?;
+                    values.extend(CodeValues::of(codes));
+                    described.extend(of_items);
+                    at = end;
+                    progress(at, items);
                 }
                 shard.write(&values, &described, &cache.layout, fingerprint)?;
             }
             // What is read back is what a later run will read.
             let (values, described) = shard.read(&cache.values, &cache.layout, fingerprint)?;
             cache.values.extend(values);
-            cache.described.captions.extend(described.captions);
-            cache.described.labels.extend(described.labels);
-            progress((first + count).min(items), items);
+            cache.described.extend(described);
+            progress(last, items);
         }
         Ok(cache)
     }

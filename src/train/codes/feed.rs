@@ -34,6 +34,7 @@ pub struct CodeFeed {
     next: u64,
     order: Vec<usize>,
     epoch: Option<u64>,
+    skipped: Vec<(String, String)>,
 }
 
 impl CodeFeed {
@@ -47,7 +48,13 @@ impl CodeFeed {
         device: Device,
     ) -> Self {
         let order = (0..cache.len()).collect();
-        Self { cache, words, most_words, dropping, batch_size, seed, device, next: 0, order, epoch: None }
+        let skipped = Vec::new();
+        Self { cache, words, most_words, dropping, batch_size, seed, device, next: 0, order, epoch: None, skipped }
+    }
+
+    /// The same, where some items could not be encoded, and why.
+    pub fn with_skipped(self, skipped: Vec<(String, String)>) -> Self {
+        Self { skipped, ..self }
     }
 
     /// Items `places` as they are, nothing left out: for validation.
@@ -140,5 +147,9 @@ impl Feed for CodeFeed {
 
     fn items(&self) -> Vec<usize> {
         vec![self.cache.len()]
+    }
+
+    fn skipped(&self) -> Vec<(String, String)> {
+        self.skipped.clone()
     }
 }

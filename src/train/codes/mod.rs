@@ -18,3 +18,4 @@ mod shard;
 pub use batch::{CodeBatch, CodeValues, Codes};
 pub use cache::CodeCache;
 pub use feed::{CodeFeed, Dropping};
+pub(super) use shard::Described;

@@ -25,6 +25,14 @@ pub struct Described {
     pub labels: Vec<Option<u32>>,
 }
 
+impl Described {
+    /// Puts other items behind these.
+    pub fn extend(&mut self, other: Self) {
+        self.captions.extend(other.captions);
+        self.labels.extend(other.labels);
+    }
+}
+
 /// Shard `index` of the codes in `folder`.
 pub struct Shard {
     codes: PathBuf,

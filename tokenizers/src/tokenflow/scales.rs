@@ -3,6 +3,8 @@
 use std::ops::Range;
 
 use crate::TokenLayout;
+use crate::quantizers::ScaleQuantizerConfig;
+use crate::quantizers::scales::Resample;
 
 /// Scales from coarse to fine, each a square grid, row by row; tokens stand one scale after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +52,21 @@ impl Scales {
     /// The numbers of tokens that whole scales come to, for messages.
     pub fn ends(&self) -> Vec<usize> {
         self.ranges().into_iter().map(|range| range.end).collect()
+    }
+
+    /// The quantizer over scales that these tokens are of, with both halves of a pair of codes side by side: what is left is shrunk by
+    /// means of areas, codes are enlarged by cubic convolution, and no convolution follows. Its codebook is
+    /// [`SharedCodes::rows`](super::SharedCodes::rows).
+    pub fn quantizer(&self, codes: usize) -> ScaleQuantizerConfig {
+        ScaleQuantizerConfig {
+            scales: self.sides.iter().map(|side| side * side).collect(),
+            codebook_size: codes,
+            resample: Resample::Grid2d,
+            quant_resi: 0.0,
+            share_quant_resi: 1,
+            znorm: false,
+            beta: 0.25,
+        }
     }
 
     /// The arrangement of the tokens.

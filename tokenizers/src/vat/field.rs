@@ -134,7 +134,7 @@ impl OccupancyField {
         let (planes, count) = (self.item(item)?, points.len() / 3);
         let points = Tensor::<3>::from_data(TensorData::new(points, [1, count, 3]), &self.planes.device());
         let logits = self.occupancy.forward(planes, points, &mut Trace::none());
-        let data = logits.try_into_data().map_err(|error| TokenizerError::Device(format!("{error:?}")))?;
+        let data = logits.try_into_data().map_err(|error| TokenizerError::of_device(&error))?;
         Ok(data.iter::<f32>().collect())
     }
 

@@ -95,7 +95,8 @@ impl Vat {
         let (points, normals) = (here(points), normals.map(here));
         for numbers in [Some(&points), normals.as_ref()].into_iter().flatten() {
             // The difference of a number to itself is 0 unless it is not finite.
-            let worst = (numbers.clone() - numbers.clone()).abs().max().into_data().iter::<f32>().next();
+            let worst = (numbers.clone() - numbers.clone()).abs().max().try_into_data();
+            let worst = worst.map_err(|error| TokenizerError::of_device(&error))?.iter::<f32>().next();
             let some = numbers.shape().num_elements() > 0;
             if some && worst != Some(0.0) {
                 return unfit("numbers that are not finite".to_owned());

@@ -24,10 +24,15 @@ pub(super) fn loops(pattern: u8) -> &'static [Vec<CellEdge>] {
     table.get(usize::from(pattern)).map_or(&[], Vec::as_slice)
 }
 
-/// For a face (as x low, x high, y low, ...) whether the surface crosses it.
-pub(super) fn crosses(pattern: u8, face: usize) -> bool {
-    let inside = FACES[face].iter().filter(|&&corner| pattern >> corner & 1 == 1).count();
-    inside != 0 && inside != 4
+/// Which faces (a bit each: x low, x high, y low, ...) the surface crosses.
+pub(super) fn crossed_faces(pattern: u8) -> u8 {
+    static TABLE: OnceLock<[u8; 256]> = OnceLock::new();
+    let faces = |pattern: usize| {
+        let inside = |face: &[u8; 4]| face.iter().filter(|&&corner| pattern >> corner & 1 == 1).count();
+        let crossed = |face: &[u8; 4]| (1..4).contains(&inside(face));
+        FACES.iter().enumerate().fold(0, |faces, (at, face)| faces | u8::from(crossed(face)) << at)
+    };
+    TABLE.get_or_init(|| std::array::from_fn(faces))[usize::from(pattern)]
 }
 
 fn trace(pattern: u8) -> Vec<Vec<CellEdge>> {

@@ -8,9 +8,11 @@
 //! the surface and the mesh ([`Search::Sparse`]).
 
 mod assemble;
+mod bits;
 mod cell;
 mod dense;
 mod lattice;
+mod level;
 mod normals;
 mod sampler;
 mod samples;

@@ -25,7 +25,7 @@ impl<'a, 'f> Sampler<'a, 'f> {
 
     /// Values of samples, in their order; all of them are numbers.
     pub(super) fn values(&mut self, samples: impl Iterator<Item = [u16; 3]> + Clone) -> Result<Vec<f32>> {
-        let (mut values, mut rest) = (Vec::new(), samples.clone());
+        let (mut values, mut rest) = (Vec::with_capacity(samples.size_hint().0), samples.clone());
         loop {
             self.places.clear();
             let lattice = self.lattice;

@@ -1,9 +1,9 @@
 //! Sampling only near the surface: from coarse cells to fine ones, then along the surface.
 
 use super::assemble::{Assembler, pattern};
-use super::cell::crosses;
 use super::dense;
 use super::lattice::Lattice;
+use super::level::{Cell, Crossed, Level, corner_of};
 use super::sampler::Sampler;
 use super::samples::Samples;
 use crate::shape::error::{Result, ShapeError};
@@ -33,18 +33,6 @@ impl Sparse {
     }
 }
 
-/// Cells of `step` cells of the lattice along a side; the last ones may be cut off.
-struct Level {
-    step: u16,
-    /// Along an axis.
-    cells: u16,
-    /// The last sample of the lattice.
-    last: u16,
-    samples: Samples,
-}
-
-type Cell = [u16; 3];
-
 pub(super) fn run(sparse: &Sparse, sampler: &mut Sampler<'_, '_>, assembler: &mut Assembler) -> Result<()> {
     // A lattice has at most 1025 samples along a side.
     let last = sampler.lattice.side() as u16 - 1;
@@ -64,117 +52,51 @@ pub(super) fn run(sparse: &Sparse, sampler: &mut Sampler<'_, '_>, assembler: &mu
     while step > 1 && step >= last {
         step /= 2;
     }
-    let mut level = Level::new(step, last);
-    let along = level.cells;
-    let mut cells: Vec<Cell> =
-        (0..along).flat_map(|x| (0..along).flat_map(move |y| (0..along).map(move |z| [x, y, z]))).collect();
+    let mut level = Level::whole(step, last);
     let mut margin = sparse.margin;
     while level.step > 1 {
-        level.sample(&cells, sampler)?;
         let reach =
             sparse.steepness.map(|most| most * f64::from(level.step) * sampler.lattice.spacing() * 3_f64.sqrt());
-        cells.retain(|&cell| level.may_cross(cell, reach));
-        for _ in 0..std::mem::take(&mut margin) {
-            cells = level.widened(&cells);
-        }
-        cells = level.halves(&cells);
-        level = Level::new(level.step / 2, last);
+        level = level.halved(std::mem::take(&mut margin), reach, sampler)?;
     }
-    let found = follow(&mut level, cells, sampler)?;
-    found.into_iter().try_for_each(|cell| assembler.cell(cell, level.corners(cell)))
+    let (crossed, beyond) = level.crossed(sampler)?;
+    let mut more = follow(&level, beyond, sampler)?.into_iter().peekable();
+    for (cell, values) in crossed {
+        while let Some((cell, values)) = more.next_if(|(other, _)| *other < cell) {
+            assembler.cell(cell, values)?;
+        }
+        assembler.cell(cell, values)?;
+    }
+    more.try_for_each(|(cell, values)| assembler.cell(cell, values))
 }
 
-/// The crossed cells among `cells` and all that hang together with them, in the order of the lattice.
-fn follow(level: &mut Level, mut cells: Vec<Cell>, sampler: &mut Sampler<'_, '_>) -> Result<Vec<Cell>> {
+/// The crossed cells among `cells`, which the level does not hold, and all that hang together with them beyond it, in the order of the
+/// lattice.
+fn follow(level: &Level, mut cells: Vec<Cell>, sampler: &mut Sampler<'_, '_>) -> Result<Vec<Crossed>> {
     let mut found = Vec::new();
-    cells.retain(|&cell| level.samples.mark(cell));
+    if cells.is_empty() {
+        return Ok(found);
+    }
+    let mut samples = Samples::new(usize::from(level.cells) + 1);
+    cells.retain(|&cell| samples.mark(cell));
     while !cells.is_empty() {
-        level.sample(&cells, sampler)?;
+        let corners = cells.iter().flat_map(|&cell| (0..8).map(move |corner| corner_of(cell, corner)));
+        let wanted: Vec<Cell> = corners.filter(|&sample| samples.ask(sample)).collect();
+        let values = sampler.values(wanted.iter().copied())?;
+        wanted.iter().zip(values).for_each(|(&sample, value)| samples.set(sample, value));
         let mut next = Vec::new();
         for &cell in &cells {
-            let pattern = pattern(level.corners(cell));
+            let values =
+                std::array::from_fn(|corner| samples.get(corner_of(cell, corner)).unwrap_or(f32::NEG_INFINITY));
+            let pattern = pattern(values);
             if pattern == 0 || pattern == u8::MAX {
                 continue;
             }
-            found.push(cell);
-            for face in (0..6).filter(|&face| crosses(pattern, face)) {
-                next.extend(level.neighbour(cell, face).filter(|&neighbour| level.samples.mark(neighbour)));
-            }
+            found.push((cell, values));
+            next.extend(level.across(cell, pattern).filter(|&cell| !level.holds(cell) && samples.mark(cell)));
         }
         cells = next;
     }
-    found.sort_unstable();
+    found.sort_unstable_by_key(|(cell, _)| *cell);
     Ok(found)
-}
-
-impl Level {
-    fn new(step: u16, last: u16) -> Self {
-        let cells = last.div_ceil(step);
-        Self { step, cells, last, samples: Samples::new(usize::from(cells) + 1) }
-    }
-
-    /// Makes the values at all corners of the cells known.
-    fn sample(&mut self, cells: &[Cell], sampler: &mut Sampler<'_, '_>) -> Result<()> {
-        let mut wanted = Vec::new();
-        for &cell in cells {
-            wanted.extend((0..8).map(|corner| corner_of(cell, corner)).filter(|&sample| self.samples.ask(sample)));
-        }
-        let (step, last) = (self.step, self.last);
-        // The last cells of a level end at the lattice's border.
-        let on_lattice = |index: u16| u32::from(index) * u32::from(step);
-        let places = wanted.iter().map(|sample: &Cell| sample.map(|index| on_lattice(index).min(last.into()) as u16));
-        let values = sampler.values(places)?;
-        wanted.iter().zip(values).for_each(|(&sample, value)| self.samples.set(sample, value));
-        Ok(())
-    }
-
-    /// Values at the corners of a cell that was sampled.
-    fn corners(&self, cell: Cell) -> [f32; 8] {
-        std::array::from_fn(|corner| self.samples.get(corner_of(cell, corner)).unwrap_or(f32::NEG_INFINITY))
-    }
-
-    /// Whether the surface crosses the cell, or could, where no value is farther from zero than `reach`.
-    fn may_cross(&self, cell: Cell, reach: Option<f64>) -> bool {
-        let corners = self.corners(cell);
-        let pattern = pattern(corners);
-        let is_near = |reach: f64| corners.iter().all(|&value| f64::from(value).abs() <= reach);
-        (pattern != 0 && pattern != u8::MAX) || reach.is_some_and(is_near)
-    }
-
-    /// The cells and those that touch them, sorted.
-    fn widened(&self, cells: &[Cell]) -> Vec<Cell> {
-        let around = |index: u16| index.saturating_sub(1)..(index + 2).min(self.cells);
-        let mut wide: Vec<Cell> = cells
-            .iter()
-            .flat_map(|&[x, y, z]| {
-                around(x).flat_map(move |x| around(y).flat_map(move |y| around(z).map(move |z| [x, y, z])))
-            })
-            .collect();
-        wide.sort_unstable();
-        wide.dedup();
-        wide
-    }
-
-    /// The cells of half the step within the cells.
-    fn halves(&self, cells: &[Cell]) -> Vec<Cell> {
-        let along = self.last.div_ceil(self.step / 2);
-        let half = |index: u16| 2 * index..(2 * index + 2).min(along);
-        let parts = cells.iter().flat_map(|&[x, y, z]| {
-            half(x).flat_map(move |x| half(y).flat_map(move |y| half(z).map(move |z| [x, y, z])))
-        });
-        parts.collect()
-    }
-
-    /// The cell on the other side of a face, as x low, x high, y low and so on.
-    fn neighbour(&self, mut cell: Cell, face: usize) -> Option<Cell> {
-        let index = cell.get_mut(face / 2)?;
-        *index = if face.is_multiple_of(2) { index.checked_sub(1)? } else { *index + 1 };
-        (*index < self.cells).then_some(cell)
-    }
-}
-
-/// The sample at a corner of a cell.
-fn corner_of(cell: Cell, corner: usize) -> Cell {
-    let [x, y, z] = cell;
-    [x + (corner & 1) as u16, y + (corner >> 1 & 1) as u16, z + (corner >> 2 & 1) as u16]
 }
