@@ -80,8 +80,8 @@ impl Order {
     }
 
     /// NAR over scales: position `p` of scale `s` is on diagonal `s + p`, and one diagonal is decoded after the other. A token is
-    /// predicted by the one before it in its scale and by the one of the coarser scale that stands for it there, `p l / l'` rounded
-    /// down for scales of `l` and `l'` tokens; the first token by both heads of the last condition position. Scales never get shorter.
+    /// predicted by the one before it in its scale and by the one at its position of the coarser scale, where that is long enough: both
+    /// are on the diagonal before. The first token is predicted by both heads of the last condition position. Scales never get shorter.
     ///
     /// So a sequence takes as many steps as the last scale has tokens and a few more, in place of all scales' tokens together.
     pub fn scales(first: usize, counts: &[usize]) -> Self {
@@ -114,12 +114,15 @@ impl Order {
             }
         }
         let place = |scale: usize, at: usize| place_of.get(position(&(scale, at))).copied();
-        let count = |scale: usize| counts.get(scale).copied().unwrap_or(1).max(1);
+        let is_there = |scale: usize, at: usize| counts.get(scale).is_some_and(|&count| at < count);
         let sources = at.iter().map(|&(scale, position)| match (scale, position) {
             (0, 0) => Sources { right: Some(first - 1), below: Some(first - 1) },
             _ => Sources {
                 right: position.checked_sub(1).and_then(|before| place(scale, before)),
-                below: scale.checked_sub(1).and_then(|above| place(above, position * count(above) / count(scale))),
+                below: scale
+                    .checked_sub(1)
+                    .filter(|&above| is_there(above, position))
+                    .and_then(|above| place(above, position)),
             },
         });
         let sources = sources.collect();
@@ -228,13 +231,15 @@ mod tests {
         assert_eq!(sources(0), (Some(1), Some(1)), "the last condition position");
         assert_eq!(sources(1), (Some(2), None), "the second token of the first scale");
         assert_eq!(sources(2), (None, Some(2)), "the first of the second scale stands under the first");
-        assert_eq!(sources(3), (Some(4), Some(2)), "1 * 2 / 3 is 0");
-        assert_eq!(sources(5), (Some(5), Some(3)), "2 * 2 / 3 is 1");
-        // Everything that predicts a token was decoded in a step before.
-        for step in order.steps() {
+        assert_eq!(sources(3), (Some(4), Some(3)), "the second of the second scale");
+        assert_eq!(sources(5), (Some(5), None), "the third: the first scale is shorter");
+        // Everything that predicts a token was decoded in the step before.
+        for pair in order.steps().windows(2) {
+            let [before, step] = pair else { panic!() };
             for found in order.sources(step.clone()) {
-                let before = |place: &usize| *place < 2 + step.start;
-                assert!([found.right, found.below].iter().flatten().all(before), "{step:?} {found:?}");
+                let fits = |place: &usize| before.contains(&(place - 2));
+                assert!([found.right, found.below].iter().flatten().all(fits), "{step:?} {found:?}");
+                assert!(found.right.is_some() || found.below.is_some());
             }
         }
         // And the mask lets a position see just its own diagonal and what came before.
