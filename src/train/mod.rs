@@ -18,6 +18,7 @@
 
 mod adversary;
 mod architecture;
+mod alignment;
 mod autoencoder_kl;
 mod chart;
 pub mod checkpoint;
@@ -48,6 +49,7 @@ mod shape_feed;
 mod shape_section;
 mod shape_source;
 mod shape_validation;
+mod teacher;
 mod token_shuffle;
 mod tokenflow;
 mod trainer;

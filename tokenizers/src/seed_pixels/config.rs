@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ConfigError;
-use crate::seed::{SeedConfig, divides, scaled, within};
+use crate::seed::{Mix, SeedConfig, divides, scaled, within};
 
 /// How pixels are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,10 @@ pub struct PixelConfig {
     pub depth: usize,
     /// Attention heads.
     pub heads: usize,
+    /// What patches start from beside a learned vector or noise. With `dct` each starts from the inverse cosine transform of the tokens
+    /// that are there, one frequency a token, as `query_mix` of the encoder makes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch_mix: Option<Mix>,
     /// Hidden units of a block's MLP over the width.
     pub mlp_ratio: f64,
     /// Share of training items whose condition is left out, for guidance; of a flow only.
@@ -59,6 +63,7 @@ impl Default for PixelConfig {
             width: 256,
             depth: 6,
             heads: 4,
+            patch_mix: None,
             mlp_ratio: 4.0,
             null_probability: 0.1,
             prefix_probability: 0.5,

@@ -65,12 +65,11 @@ impl SeedPixelsNetwork {
     /// and pooled features are made of that part alone.
     pub fn condition(&self, dequantized: Tensor<3>, shown: &[Shown]) -> PixelCondition {
         let keep: Vec<usize> = shown.iter().map(|shown| shown.keep).collect();
-        let nulls: Vec<bool> = shown.iter().map(|shown| shown.is_null).collect();
         let codec = self.seed.codec();
         let context = codec.decoded(self.pixels.prefix(dequantized, &keep), &mut Trace::none());
         let features = codec.head().forward(context.clone(), &mut Trace::none());
         let [batch, _, channels] = features.dims();
         let pooled = features.mean_dim(1).reshape([batch, channels]);
-        self.pixels.condition(context, pooled, &nulls)
+        self.pixels.condition(context, pooled, shown)
     }
 }
