@@ -40,13 +40,18 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let device = common.open_device()?;
     let tokenizer = common.open_tokenizer(&device)?;
     let info = tokenizer.info();
-    let [side, _] = info.image_size.context("--knn: the model takes pictures of any size, expected one of a size of its own")?;
+    let [side, _] =
+        info.image_size.context("--knn: the model takes pictures of any size, expected one of a size of its own")?;
     let side = u32::try_from(side)?;
     let limit = arguments.limit.unwrap_or(usize::MAX);
     let start = Instant::now();
     let vectors = |source: &DataSource, flag: &str| -> Result<Vec<LabelledVectors>> {
-        ensure!(source.class_column.is_some(), "{flag}: expected labels and class_column in the source, found no class_column");
-        let examples: Vec<Example> = validation(source, side, limit).with_context(|| source.path.display().to_string())?;
+        ensure!(
+            source.class_column.is_some(),
+            "{flag}: expected labels and class_column in the source, found no class_column"
+        );
+        let examples: Vec<Example> =
+            validation(source, side, limit).with_context(|| source.path.display().to_string())?;
         let bar = common.progress(examples.len(), "pictures");
         let found = labelled_vectors(&*tokenizer, &examples, &device, &mut |count| bar.inc(count as u64))?;
         bar.finish_and_clear();

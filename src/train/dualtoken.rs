@@ -131,9 +131,7 @@ impl Objective for DualTokenObjective {
     ) -> Result<Losses, TrainError> {
         let network = &training.model;
         let teacher = match &self.teacher {
-            SemanticTeacher::Start(start) => {
-                Some(start.plain_features(images.clone().mul_scalar(2.0).sub_scalar(1.0)))
-            }
+            SemanticTeacher::Start(start) => Some(start.plain_features(images.clone().mul_scalar(2.0).sub_scalar(1.0))),
             SemanticTeacher::Aligned(..) => None,
         };
         let quantizers = [network.pixel_quantizer(), network.semantic_quantizer()];
@@ -169,7 +167,9 @@ impl Objective for DualTokenObjective {
 
     fn after_step(&self, training: &mut DualTokenTraining, rng: &mut ChaCha8Rng) {
         let pending = self.pending.take();
-        for ((quantizer, update), latents) in training.model.quantizers_mut().into_iter().zip(self.updates()).zip(pending) {
+        for ((quantizer, update), latents) in
+            training.model.quantizers_mut().into_iter().zip(self.updates()).zip(pending)
+        {
             if !latents.is_empty() {
                 quantizer.forward_and_update(Tensor::cat(latents, 0), &update, rng);
             }

@@ -17,8 +17,8 @@
 //! Every draw of chance follows from the seed, the step and what it is for; nothing is kept between steps.
 
 mod adversary;
-mod architecture;
 mod alignment;
+mod architecture;
 mod autoencoder_kl;
 mod chart;
 pub mod checkpoint;

@@ -89,7 +89,8 @@ impl SeedPixelsObjective {
         let encoder = self.frozen.map_plain(network.seed().encoder().clone(), |_, value| Some(value));
         let images = if images.is_autodiff() { images.inner() } else { images };
         let vision = encoder.normalised(encoder.vision(normalise(images), &mut Trace::none()), &mut Trace::none());
-        let embeddings = encoder.look(encoder.queries(&vision), vision.clone(), encoder.is_causal(), &mut Trace::none());
+        let embeddings =
+            encoder.look(encoder.queries(&vision), vision.clone(), encoder.is_causal(), &mut Trace::none());
         let is_alike = self.config.seed.features() == [1, self.config.seed.encoder.vit.embed_dim];
         (embeddings, is_alike.then(|| vision.mean_dim(1)))
     }
@@ -172,7 +173,9 @@ impl Objective for SeedPixelsObjective {
         let share = if self.ramp > 0.0 { ((step + 1) as f64 / self.ramp).min(1.0) } else { 1.0 };
         let mut others = vec![("vq", weights.embed, losses.codec.quantizer)];
         others.extend(losses.codec.reconstruction.map(|loss| ("embeddings", weights.recon, loss)));
-        others.extend(losses.codec.distillation.map(|loss| ("features", alignment.unwrap_or(weights.distil_image), loss)));
+        others.extend(
+            losses.codec.distillation.map(|loss| ("features", alignment.unwrap_or(weights.distil_image), loss)),
+        );
         others.extend(contrast.map(|loss| ("contrast", self.config.pixels.contrast, loss)));
         Ok(Losses {
             reconstruction: losses.pixels.mul_scalar(share),

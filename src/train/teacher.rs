@@ -65,7 +65,9 @@ pub fn check_width(key: &str, found: usize, needed: usize) -> Result<(), TrainEr
     }
     Err(TrainError::Invalid {
         key: "loss.alignment_weight",
-        expected: format!("an architecture whose {key} is {needed}, the channels of the teacher (EfficientNet-Lite0), or 0"),
+        expected: format!(
+            "an architecture whose {key} is {needed}, the channels of the teacher (EfficientNet-Lite0), or 0"
+        ),
         found: found.to_string(),
     })
 }

@@ -1,8 +1,8 @@
 //! SEED behind the [`Tokenizer`] trait.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use tessera_layers::{ParamSpec, Trace};
 use tessera_layers::checkpoint::{ContentHash, canonical_json};
+use tessera_layers::{ParamSpec, Trace};
 
 use super::{PRESETS, SeedConfig, SeedKind, SeedNetwork};
 use crate::tensors::{read_ids, upload_ids, upload_mask};
