@@ -12,9 +12,9 @@ use tessera_tokenizers::quantizers::ResidualUpdate;
 use super::alignment::SemanticHeads;
 use super::architecture::open_weights;
 use super::objective::{Losses, Objective};
-use super::objectives::only_single;
+use super::objectives::single_or_narrow;
 use super::teacher::Teacher;
-use super::{TrainConfig, TrainError};
+use super::{Start, TrainConfig, TrainError};
 
 /// Pixels, commitments and semantic features; perceptual and adversarial terms are the trainer's. The released weights of
 /// pixels and commitments are 5 each (`reconstruction_weight`, `quantizer_weight`).
@@ -56,14 +56,17 @@ impl DualTokenObjective {
         architecture: DualTokenConfig,
         device: &Device,
     ) -> Result<(Self, DualTokenTraining), TrainError> {
-        only_single(config, "a DualToken")?;
+        single_or_narrow(config, "a DualToken")?;
         let (model, mut specs) = match &config.model.from {
             Some(from) => {
                 let (model, specs) = dualtoken::load(&architecture, &open_weights(from)?, device)?;
                 (model.into_network(), specs)
             }
             None => {
-                let (model, specs) = dualtoken::random(&architecture, config.run.seed, device)?;
+                let (model, specs) = match config.model.start {
+                    Start::Released => dualtoken::random(&architecture, config.run.seed, device)?,
+                    Start::Narrow => dualtoken::random_narrow(&architecture, config.run.seed, device)?,
+                };
                 let mut network = model.into_network();
                 network.start_averages();
                 (network, specs)

@@ -13,11 +13,11 @@ use tessera_tokenizers::seed_pixels::{self, PixelSampling, SeedPixelsConfig, See
 
 use super::architecture::open_weights;
 use super::objective::{Losses, Objective};
-use super::objectives::only_single;
+use super::objectives::single_or_narrow;
 use super::parameters::Parameters;
 use super::teacher::{Teacher, check_width};
 use super::validation::token_counts;
-use super::{CodebookConfig, TrainConfig, TrainError};
+use super::{CodebookConfig, Start, TrainConfig, TrainError};
 
 /// Temperature of the contrast between views: the start of SEED's learned one.
 const TEMPERATURE: f32 = 0.07;
@@ -48,7 +48,7 @@ impl SeedPixelsObjective {
     ) -> Result<(Self, SeedPixelsNetwork), TrainError> {
         // Its codes may be moved, unlike those of others that this checks.
         let settings = TrainConfig { codebook: CodebookConfig::default(), ..config.clone() };
-        only_single(&settings, "a SEED with pixels")?;
+        single_or_narrow(&settings, "a SEED with pixels")?;
         if config.codebook.free_steps > 0 {
             let expected = "0 for a SEED with pixels, whose codebook starts with its task layers".to_owned();
             let found = config.codebook.free_steps.to_string();
@@ -76,7 +76,11 @@ impl SeedPixelsObjective {
                     false => seed_pixels::start(&architecture, &weights, seed, device)?,
                 }
             }
-            None => seed_pixels::random(&architecture, seed, device)?.into_network(),
+            None => match config.model.start {
+                Start::Released => seed_pixels::random(&architecture, seed, device)?,
+                Start::Narrow => seed_pixels::random_narrow(&architecture, seed, device)?,
+            }
+            .into_network(),
         };
         let encoder: Vec<ParamSpec> = specs.iter().filter(|spec| is_encoder(&spec.name)).cloned().collect();
         let ramp = architecture.pixels.ramp * config.run.steps as f64;
