@@ -93,8 +93,7 @@ impl SeedPixelsObjective {
         let encoder = self.frozen.map_plain(network.seed().encoder().clone(), |_, value| Some(value));
         let images = if images.is_autodiff() { images.inner() } else { images };
         let vision = encoder.normalised(encoder.vision(normalise(images), &mut Trace::none()), &mut Trace::none());
-        let embeddings =
-            encoder.look(encoder.queries(&vision), vision.clone(), encoder.is_causal(), &mut Trace::none());
+        let embeddings = encoder.embeddings(vision.clone(), &mut Trace::none());
         let is_alike = self.config.seed.features() == [1, self.config.seed.encoder.vit.embed_dim];
         (embeddings, is_alike.then(|| vision.mean_dim(1)))
     }

@@ -354,7 +354,7 @@ fn mixed_queries_stay_causal_and_only_shown_tokens_are_spread_over_the_patches()
             encoder.normalised(vision, &mut Trace::none())
         };
         let vision = see(images(2, 16));
-        let queries = encoder.queries(&vision);
+        let queries = encoder.query_tokens() + encoder.mix(&vision).unwrap();
         let [batch, count, width] = queries.dims();
         assert_eq!([batch, count, width], [2, 6, 16]);
         let look = |queries: Tensor<3>| -> Vec<f32> {
@@ -365,7 +365,7 @@ fn mixed_queries_stay_causal_and_only_shown_tokens_are_spread_over_the_patches()
         assert!(all.iter().zip(&first).all(|(a, b)| (a - b).abs() < 1e-5));
         // A picture of one colour has no frequency but the lowest.
         let flat = see(Tensor::ones([1, 3, 16, 16], &Device::flex()));
-        let mix = encoder.queries(&flat) - encoder.query_tokens();
+        let mix = encoder.mix(&flat).unwrap();
         let sizes: Vec<f32> = mix.square().sum_dim(2).into_data().iter().collect();
         // Positions are added to the patches, so that it is not nothing.
         assert!(sizes[1..].iter().all(|size| *size < 0.3 * sizes[0]), "{sizes:?}");

@@ -23,7 +23,7 @@ pub struct EncoderConfig {
     /// which must be 32; here any number may be causal or not.
     pub causal: bool,
     /// Key of ours: what queries start from beside their learned vectors. With `dct` query `i` starts from the `i`-th lowest frequency
-    /// of the ViT's patches; the ViT must be as wide as the Q-Former. A query still depends on the picture and on those before it alone.
+    /// of the ViT's patches, which is also added to its embedding; the ViT must be as wide as the Q-Former. A query still depends on the picture and on those before it alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_mix: Option<Mix>,
 }

@@ -74,18 +74,29 @@ impl SeedEncoder {
     pub fn forward(&self, images: Tensor<4>, trace: &mut Trace) -> Tensor<3> {
         let vision = self.vision(images, trace);
         let vision = self.normalised(vision, trace);
-        self.look(self.queries(&vision), vision, self.causal, trace)
+        self.embeddings(vision, trace)
     }
 
-    /// What queries start from, of normalised vision `[batch, positions, vit width]`: the learned ones `[1, queries, width]`, to which
-    /// `query_mix` adds a mix of each picture's patches, `[batch, queries, width]`.
-    pub fn queries(&self, vision: &Tensor<3>) -> Tensor<3> {
+    /// Normalised vision `[batch, positions, vit width]` to causal embeddings, with `query_mix` where the model has it: it is added
+    /// to the queries, and once more, as means in place of sums, to what comes of them.
+    ///
+    /// Reports what [`SeedEncoder::look`] does to `trace`.
+    pub fn embeddings(&self, vision: Tensor<3>, trace: &mut Trace) -> Tensor<3> {
         let queries = self.query_tokens.val();
-        let Some(grid) = self.mixed else { return queries };
-        let ([batch, positions, width], [_, count, _], cells) = (vision.dims(), queries.dims(), grid * grid);
+        let (Some(mix), Some(grid)) = (self.mix(&vision), self.mixed) else {
+            return self.look(queries, vision, self.causal, trace);
+        };
+        let seen = self.look(queries + mix.clone(), vision, self.causal, trace);
+        seen + mix.div_scalar(grid as f32)
+    }
+
+    /// The mixes of each picture's patches, `[batch, queries, width]`; `None` of a model without `query_mix`.
+    pub fn mix(&self, vision: &Tensor<3>) -> Option<Tensor<3>> {
+        let (grid, [_, count, _]) = (self.mixed?, self.query_tokens.val().dims());
+        let ([batch, positions, width], cells) = (vision.dims(), grid * grid);
         let patches = vision.clone().slice([0..batch, positions.saturating_sub(cells)..positions, 0..width]);
         let mix = dct::matrix(count, [grid, grid], &vision.device()).unsqueeze::<3>().expand([batch, count, cells]);
-        queries + mix.matmul(patches)
+        Some(mix.matmul(patches))
     }
 
     /// The learned queries `[1, queries, width]`.
