@@ -315,7 +315,11 @@ fn classes_are_told_by_their_nearest_neighbours() {
     let [first, second] =
         ["first", "second"].map(|split| source(&format!(", class_column = \"colour\", split = \"{split}\"")));
     let out = folder.path().join("report");
-    let text = printed(run(&["--knn", &second, "--knn-among", &first, "--neighbours", "1", "-o"]).arg(&out));
+    assert_eq!(figures[2]["vectors"], "EfficientNet-Lite0");
+    assert_eq!(figures.len(), 3);
+    let arguments = ["--knn", &second, "--knn-among", &first, "--neighbours", "1", "--no-networks", "-o"];
+    let text = printed(run(&arguments).arg(&out));
+    assert!(!text.contains("EfficientNet"), "{text}");
     assert!(
         text.contains("pixels, 8 x 8") && text.contains("100.0 %") && text.contains("nearest of 4 others"),
         "{text}"

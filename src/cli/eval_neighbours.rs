@@ -19,7 +19,8 @@ use super::output::{Done, table};
 #[command(next_help_heading = "Nearest neighbours")]
 pub struct NeighbourArguments {
     /// In place of DATA: pictures with classes, given as --data of train is, with labels and class_column. How often the vote of
-    /// the nearest neighbours names a picture's class, by the model's vectors and by the pixels themselves.
+    /// the nearest neighbours names a picture's class, by the model's vectors, by the pixels themselves, and by a network
+    /// (EfficientNet-Lite0; not with --no-networks).
     #[arg(long, value_name = "SOURCE", value_parser = parse_source)]
     pub(super) knn: Option<DataSource>,
     /// Pictures with classes that neighbours are looked for among; where absent those of --knn, each left out for itself.
@@ -44,6 +45,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         info.image_size.context("--knn: the model takes pictures of any size, expected one of a size of its own")?;
     let side = u32::try_from(side)?;
     let limit = arguments.limit.unwrap_or(usize::MAX);
+    let network = arguments.judges.network(&device)?;
     let start = Instant::now();
     let vectors = |source: &DataSource, flag: &str| -> Result<Vec<LabelledVectors>> {
         ensure!(
@@ -53,7 +55,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         let examples: Vec<Example> =
             validation(source, side, limit).with_context(|| source.path.display().to_string())?;
         let bar = common.progress(examples.len(), "pictures");
-        let found = labelled_vectors(&*tokenizer, &examples, &device, &mut |count| bar.inc(count as u64))?;
+        let found =
+            labelled_vectors(&*tokenizer, &examples, network.as_ref(), &device, &mut |count| bar.inc(count as u64))?;
         bar.finish_and_clear();
         ensure!(!found.is_empty(), "{flag}: expected pictures with classes, found none");
         Ok(found)

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::Serialize;
 use tessera_datasets::Example;
+use tessera_layers::perceptual::{EfficientNetLite0, Resampling, resize};
 use tessera_tokenizers::{Input, Tokenizer, TokenizerError};
 
 use crate::Error;
@@ -10,6 +11,8 @@ use crate::squares::{at_once, to_tensor};
 
 /// Side of the small pictures that are compared as they are.
 const PIXELS: usize = 8;
+/// Side of the pictures that the network sees.
+const SIDE: usize = 128;
 /// Pictures that are compared with all others at once.
 const AT_ONCE: usize = 256;
 
@@ -52,18 +55,20 @@ pub struct NeighbourReport {
     pub classes: usize,
     /// Share of the largest of them: what is right without looking.
     pub largest_class: f64,
-    /// One for each kind of vectors; the last is of the pixels themselves, 8 by 8 of them.
+    /// One for each kind of vectors; behind the model's those of the pixels themselves, 8 by 8 of them, and of EfficientNet-Lite0, where
+    /// it takes part.
     pub figures: Vec<NeighbourFigure>,
 }
 
-/// The vectors that a tokenizer has for pictures (see [`Tokenizer::item_vectors`]), and the pixels as a control. Pictures without a
-/// class are passed over.
+/// The vectors that a tokenizer has for pictures (see [`Tokenizer::item_vectors`]), and as controls the pixels and, where it is given,
+/// the pooled features of EfficientNet-Lite0, which sees pictures brought to 128 pixels. Pictures without a class are passed over.
 ///
 /// # Errors
 /// [`Error`] if the pictures do not fit the model.
 pub fn labelled_vectors(
     tokenizer: &dyn Tokenizer,
     examples: &[Example],
+    network: Option<&EfficientNetLite0>,
     device: &Device,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<LabelledVectors>, Error> {
@@ -73,7 +78,11 @@ pub fn labelled_vectors(
         let pictures: Vec<_> = part.iter().map(|example| example.picture.clone()).collect();
         let images = to_tensor(&pictures, device);
         let mut kinds = tokenizer.item_vectors(&Input::Images(images.clone()))?;
-        kinds.push(("pixels, 8 x 8", small(images)));
+        kinds.push(("pixels, 8 x 8", small(images.clone())));
+        kinds.extend(network.map(|network| {
+            let enlarged = resize(images, [SIDE; 2], Resampling::Bilinear);
+            ("EfficientNet-Lite0", network.pooled(enlarged))
+        }));
         for (index, (name, vectors)) in kinds.into_iter().enumerate() {
             let [_, width] = vectors.dims();
             let values = vectors.into_data().try_to_vec::<f32>();
