@@ -290,7 +290,7 @@ fn classes_are_told_by_their_nearest_neighbours() {
     let mut table = String::from("file,colour,split\n");
     for at in 0..8_u8 {
         let rgb = if at % 2 == 0 { [200 + at, 20, 30 + at] } else { [20 + at, 30, 220 - at] };
-        save_png(&data.join(format!("{at}.png")), &Picture::filled(20, 20, rgb).unwrap()).unwrap();
+        save_png(data.join(format!("{at}.png")), &Picture::filled(20, 20, rgb).unwrap()).unwrap();
         table += &format!("{at}.png,{},{}\n", at % 2, if at < 4 { "first" } else { "second" });
     }
     let labels = folder.path().join("labels.csv");

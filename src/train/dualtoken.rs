@@ -33,7 +33,7 @@ pub struct DualTokenObjective {
 /// Where the semantic features come from that are learnt.
 enum SemanticTeacher {
     Start(Box<DualTokenNetwork>),
-    Aligned(f64, Teacher),
+    Aligned(f64, Box<Teacher>),
 }
 
 /// The network that is trained: the model, and what only helps to train it.
@@ -78,7 +78,7 @@ impl DualTokenObjective {
                 let source = ParamSource::seeded(config.run.seed, device);
                 let heads = SemanticHeads::new(&source.root().at(HELPERS), architecture.hidden_size)?;
                 specs.extend(source.into_taken());
-                (SemanticTeacher::Aligned(weight, Teacher::new(device)?), Some(heads))
+                (SemanticTeacher::Aligned(weight, Box::new(Teacher::new(device)?)), Some(heads))
             }
             false => (SemanticTeacher::Start(Box::new(model.clone())), None),
         };
