@@ -16,7 +16,7 @@ fn at(path: &str) -> PathBuf {
 
 /// An emoji that no model saw, as `[1, 3, 64, 64]`.
 fn emoji(model: &dyn Tokenizer, device: &Device) -> Tensor<4> {
-    let picture = load_picture(&at("examples/data/emoji.webp"), &LoadOptions::default()).unwrap();
+    let picture = load_picture(at("examples/data/emoji.webp"), &LoadOptions::default()).unwrap();
     let framing = Framing::Resize(tessera::datasets::Filter::Bicubic);
     let picture = framed(&picture, framing, model.info()).unwrap().into_owned();
     Tensor::<1>::from_floats(picture.to_planar_f32().as_slice(), device).reshape([1, 3, 64, 64])
