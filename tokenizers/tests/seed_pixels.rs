@@ -116,6 +116,7 @@ fn a_configuration_is_read_and_written_and_wrong_sizes_are_named() {
         ("guidance", -1),
         ("ramp", 2),
         ("contrast", 1),
+        ("squared_error", -1),
     ] {
         let old = wrong["pixels"][key].clone();
         wrong["pixels"][key] = value.into();

@@ -74,5 +74,5 @@ pub fn start(
     let source = ParamSource::seeded(seed, device);
     let pixels = PixelDecoder::new(&source.root().at("pixel_decoder"), config)?;
     specs.extend(source.into_taken());
-    Ok((SeedPixelsNetwork::joined(tokenizer, pixels), specs))
+    Ok((SeedPixelsNetwork::joined(tokenizer, pixels, config), specs))
 }

@@ -46,6 +46,10 @@ pub struct PixelConfig {
     pub steps: usize,
     /// Guidance scale where nothing else is asked for.
     pub guidance: f64,
+    /// Weight of the squared error beside the absolute one, likeness and slopes in the loss of a decoder of one pass. Where a picture is open,
+    /// the absolute error asks for the commonest colour, which is the background's; the squared one for the mean.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub squared_error: f64,
     /// Share of the training over which the pixels' loss gains its full weight.
     pub ramp: f64,
     /// Whether training changes the encoder too; it is frozen where absent, as in SEED's second stage.
@@ -69,11 +73,16 @@ impl Default for PixelConfig {
             prefix_probability: 0.5,
             steps: 25,
             guidance: 2.0,
+            squared_error: 0.0,
             ramp: 0.2,
             train_encoder: false,
             contrast: 0.0,
         }
     }
+}
+
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 impl PixelConfig {
@@ -109,7 +118,11 @@ impl PixelConfig {
                 return Err(ConfigError::invalid(key, "a share from 0 to 1", share.to_string()));
             }
         }
-        for (key, number) in [("pixels.guidance", self.guidance), ("pixels.contrast", self.contrast)] {
+        for (key, number) in [
+            ("pixels.guidance", self.guidance),
+            ("pixels.squared_error", self.squared_error),
+            ("pixels.contrast", self.contrast),
+        ] {
             if !(number >= 0.0 && number.is_finite()) {
                 return Err(ConfigError::invalid(key, "a number from 0 on", number.to_string()));
             }

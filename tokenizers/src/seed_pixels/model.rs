@@ -13,6 +13,7 @@ use crate::seed::SeedNetwork;
 pub struct SeedPixelsNetwork {
     seed: SeedNetwork,
     pixels: PixelDecoder,
+    squared_error: f64,
 }
 
 /// What the pixel decoder is shown of an item.
@@ -35,11 +36,11 @@ impl SeedPixelsNetwork {
     /// Takes every tensor; `positions` as of [`EvaVit::new`](crate::seed::EvaVit::new).
     pub fn new(params: &Params, config: &SeedPixelsConfig, positions: usize) -> ParamResult<Self> {
         let seed = SeedNetwork::new(params, &config.seed, positions)?;
-        Ok(Self::joined(seed, PixelDecoder::new(&params.at("pixel_decoder"), config)?))
+        Ok(Self::joined(seed, PixelDecoder::new(&params.at("pixel_decoder"), config)?, config))
     }
 
-    pub(super) fn joined(seed: SeedNetwork, pixels: PixelDecoder) -> Self {
-        Self { seed, pixels }
+    pub(super) fn joined(seed: SeedNetwork, pixels: PixelDecoder, config: &SeedPixelsConfig) -> Self {
+        Self { seed, pixels, squared_error: config.pixels.squared_error }
     }
 
     pub(super) fn fit_positions(&mut self) {
@@ -54,6 +55,11 @@ impl SeedPixelsNetwork {
     /// The tokenizer, to move its codes.
     pub fn seed_mut(&mut self) -> &mut SeedNetwork {
         &mut self.seed
+    }
+
+    /// Weight of the squared error in the loss of a decoder of one pass.
+    pub fn squared_error(&self) -> f64 {
+        self.squared_error
     }
 
     /// The decoder.
