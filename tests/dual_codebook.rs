@@ -201,3 +201,48 @@ fn both_train_and_a_run_that_stopped_resumes_to_the_same_bits() {
         assert!(read("0.cluster_size_ema").iter().all(|size| *size > 0.0));
     }
 }
+
+#[test]
+fn semantic_codes_learn_from_efficientnet_and_its_heads_are_no_part_of_the_model() {
+    let bench = Bench::new();
+    let flags = ["--alignment-weight", "0.5"];
+    printed(&mut bench.train("dual", &dualtoken(), &flags));
+    let mut flow = tokenflow();
+    let sentence = refused(&mut bench.train("refused", &flow, &flags));
+    assert!(sentence.contains("decoder_out_dim") && sentence.contains("112"), "{sentence}");
+    flow["decoder_out_dim"] = json!(112);
+    printed(&mut bench.train("flow", &flow, &flags));
+    for (run, term) in [("dual", "alignment"), ("flow", "semantic")] {
+        let lines = bench.lines(run);
+        let first = lines.iter().find(|line| line["kind"] == "train").unwrap();
+        let losses = first["losses"].as_object().unwrap();
+        assert!(losses[term].as_f64().unwrap().abs() < 2.0, "{run}: {first}");
+        // One teacher, not both.
+        assert!(run == "flow" || !losses.contains_key("semantic"), "{first}");
+        let model = bench.at(run).join("model.safetensors");
+        assert!(Weights::open(&model).unwrap().entries().iter().all(|entry| !entry.name.contains("alignment")));
+        assert!(tessera::tokenizers::from_pretrained(&bench.at(run).to_string_lossy(), &Device::flex()).is_ok());
+    }
+}
+
+#[test]
+fn neighbours_are_found_by_either_kind_of_codes() {
+    let bench = Bench::new();
+    let table = (0..5).map(|at| format!("{at}.png,{}\n", at % 2)).collect::<String>();
+    fs::write(bench.at("labels.csv"), format!("file,kind\n{table}")).unwrap();
+    let labels = bench.at("labels.csv");
+    let source = format!("{{path = {:?}, labels = {labels:?}, class_column = \"kind\"}}", bench.at("pictures"));
+    for (name, document, features) in [
+        ("tokenflow", tokenflow(), "semantic features of tokens, mean"),
+        ("dualtoken", dualtoken(), "semantic features of tokens"),
+    ] {
+        let model = bench.model(name, &document);
+        let text = printed(tessera().args(["--json", "eval", "--knn", &source, "--model"]).arg(&model));
+        let report: Value = serde_json::from_str(&text).unwrap();
+        let figures = report["report"]["figures"].as_array().unwrap();
+        let names: Vec<&str> = figures.iter().map(|figure| figure["vectors"].as_str().unwrap()).collect();
+        for wanted in ["semantic codes", "pixel codes", features, "pixels, 8 x 8"] {
+            assert!(names.contains(&wanted), "{names:?}");
+        }
+    }
+}

@@ -281,3 +281,53 @@ fn samples_are_compared_with_what_was_learnt_and_what_was_not() {
     let said = refused(command.arg("eval").arg(&samples).arg("--against").arg(&unseen));
     assert!(said.contains("squares of one size"), "{said}");
 }
+
+#[test]
+fn classes_are_told_by_their_nearest_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let mut table = String::from("file,colour,split\n");
+    for at in 0..8_u8 {
+        let rgb = if at % 2 == 0 { [200 + at, 20, 30 + at] } else { [20 + at, 30, 220 - at] };
+        save_png(data.join(format!("{at}.png")), &Picture::filled(20, 20, rgb).unwrap()).unwrap();
+        table += &format!("{at}.png,{},{}\n", at % 2, if at < 4 { "first" } else { "second" });
+    }
+    let labels = folder.path().join("labels.csv");
+    std::fs::write(&labels, table).unwrap();
+    let source = |rest: &str| format!("{{path = {data:?}, labels = {labels:?}{rest}}}");
+    let run = |arguments: &[&str]| {
+        let mut command = tessera();
+        command.arg("eval").arg("--model").arg(tiny_model()).args(arguments);
+        command
+    };
+    let whole = source(", class_column = \"colour\"");
+    let report = json(&mut run(&["--knn", &whole, "--neighbours", "3"]))["report"].clone();
+    assert_eq!(
+        [&report["neighbours"], &report["pictures"], &report["among"], &report["classes"]].map(|value| value.as_u64()),
+        [Some(3), Some(8), Some(8), Some(2)]
+    );
+    assert_eq!((report["leave_one_out"].as_bool(), report["largest_class"].as_f64()), (Some(true), Some(0.5)));
+    let figures = report["figures"].as_array().unwrap();
+    assert_eq!(figures[0]["vectors"], "tokens");
+    assert_eq!((&figures[1]["vectors"], figures[1]["accuracy"].as_f64()), (&Value::from("pixels, 8 x 8"), Some(1.0)));
+
+    let [first, second] =
+        ["first", "second"].map(|split| source(&format!(", class_column = \"colour\", split = \"{split}\"")));
+    let out = folder.path().join("report");
+    assert_eq!(figures[2]["vectors"], "EfficientNet-Lite0");
+    assert_eq!(figures.len(), 3);
+    let arguments = ["--knn", &second, "--knn-among", &first, "--neighbours", "1", "--no-networks", "-o"];
+    let text = printed(run(&arguments).arg(&out));
+    assert!(!text.contains("EfficientNet"), "{text}");
+    assert!(
+        text.contains("pixels, 8 x 8") && text.contains("100.0 %") && text.contains("nearest of 4 others"),
+        "{text}"
+    );
+    assert!(out.join("report.json").is_file());
+
+    let sentence = refused(&mut run(&["--knn", &source("")]));
+    assert!(sentence.contains("class_column"), "{sentence}");
+    let sentence = refused(run(&["--knn", &whole]).arg(&data));
+    assert!(sentence.contains("beside --knn"), "{sentence}");
+}

@@ -271,6 +271,8 @@ fn the_settings_in_the_repository_are_understood_and_the_example_runs() {
         "models/one-d-piece-tiny-64/train.toml",
         "models/one-d-piece-tiny-64/finetune.toml",
         "models/next-token-tiny-64/train.toml",
+        "models/seed-tiny/train.toml",
+        "models/dualtoken-tiny/train.toml",
         "examples/xar/train.toml",
     ] {
         let path = root.join(file);

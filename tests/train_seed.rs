@@ -169,6 +169,43 @@ fn an_encoder_learns_with_its_decoder_where_that_is_asked_for() {
     assert!(lines.contains("\"contrast\""), "{lines}");
 }
 
+#[test]
+fn everything_learns_from_nothing_and_from_efficientnet() {
+    let bench = bench("direct");
+    let folder = bench.path();
+    let vit = json!({"img_size": 16, "patch_size": 4, "embed_dim": 16, "depth": 1, "num_heads": 2, "mlp_ratio": 2.0});
+    let qformer = json!({
+        "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16, "encoder_width": 16,
+    });
+    let mut config = json!({
+        "model_type": "seed_pixels",
+        "seed": {
+            "model_type": "seed2_tokenizer", "vit": vit, "qformer": qformer, "num_query_token": 8, "query_mix": "dct",
+            "codebook_embed_dim": 4, "n_embed": 30, "decode_depth": 1, "decode_num_heads": 2, "image_down_dims": [4],
+            "image_features_dim": 1280,
+        },
+        "pixels": {
+            "kind": "direct", "side": 16, "patch": 4, "width": 16, "depth": 1, "heads": 2, "patch_mix": "dct",
+            "train_encoder": true, "ramp": 0.0,
+        },
+    });
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let settings = SETTINGS.replace("from = \"seed\"", "[loss]\nalignment_weight = 2.0");
+    fs::write(folder.join("train.toml"), settings).unwrap();
+    printed(&mut train(folder, "whole"));
+    let lines = fs::read_to_string(folder.join("whole/metrics.jsonl")).unwrap();
+    let first: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    let [features, pixels, total] = ["features", "pixels", "total"].map(|term| first["losses"][term].as_f64().unwrap());
+    // Features of deviation 1, of which nothing is known yet, with their weight.
+    assert!((0.5..1.6).contains(&features) && total > 2.0 * features + pixels, "{first}");
+
+    config["seed"]["image_features_dim"] = json!(1279);
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let sentence = refused(&mut train(folder, "refused"));
+    let says = ["loss.alignment_weight", "image_features_dim", "1280", "1279"];
+    assert!(says.iter().all(|part| sentence.contains(part)), "{sentence}");
+}
+
 /// Compares what the CPU and a GPU make of tokens, and of a picture.
 fn the_gpu_agrees(model: &Path, tokens: &Path) {
     let Some(gpu) = open(DeviceChoice::Gpu(0)) else { return };

@@ -15,6 +15,7 @@ use tessera::tokenizers::{Tokenizer, TokenizerInfo};
 
 use super::common::{Common, PictureOptions};
 use super::counts::counts;
+use super::eval_neighbours::NeighbourArguments;
 use super::eval_samples::SampleArguments;
 use super::eval_shapes::ShapeArguments;
 use super::flow::FlowArguments;
@@ -30,12 +31,13 @@ use super::output::{Done, bytes, table};
 #[command(after_help = "Examples:\n  tessera eval photos/ --tile --baselines jpeg:1-20,webp:0-5 -o report/\n  \
                         tessera eval photos/ --tokens 16,64 --min-psnr 22\n  \
                         tessera eval samples/ --against unseen/ --learnt train/ -o report/\n  \
+                        tessera eval --knn '{path=\"val\", labels=\"labels.csv\", class_column=\"group\"}'\n  \
                         tessera eval decoded/ meshes/ --points 100000 -o report/\n  \
                         tessera eval meshes/ -o report/\n\n\
                         Bits per pixel are tokens x log2(vocabulary) / pixels, for JPEG and WebP those of the whole file.")]
 pub struct Arguments {
     /// Pictures, or folders of pictures; or two folders of meshes: shapes, and what they should be; or meshes for a model of shapes.
-    #[arg(required_unless_present = "solids", value_name = "DATA")]
+    #[arg(required_unless_present_any = ["solids", "knn"], value_name = "DATA")]
     pub(super) data: Vec<PathBuf>,
     /// Token counts for each tile; by default powers of two up to all tokens.
     #[arg(long, value_delimiter = ',', value_name = "COUNT,...")]
@@ -62,6 +64,8 @@ pub struct Arguments {
     #[command(flatten)]
     pub(super) samples: SampleArguments,
     #[command(flatten)]
+    pub(super) neighbours: NeighbourArguments,
+    #[command(flatten)]
     pub(super) shapes: ShapeArguments,
     #[command(flatten)]
     pub(super) judges: JudgeOptions,
@@ -79,6 +83,9 @@ struct Skipped {
 }
 
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
+    if arguments.neighbours.knn.is_some() {
+        return super::eval_neighbours::run(arguments, common);
+    }
     if arguments.samples.are_given() {
         return super::eval_samples::run(arguments, common);
     }

@@ -7,11 +7,11 @@ use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use tessera::eval::{EffdMetric, FeatureNet, Judges, LpipsMetric};
 use tessera::layers::checkpoint::Weights;
-use tessera::layers::perceptual::{Backbone, Inception, Lpips};
+use tessera::layers::perceptual::{Backbone, EfficientNetLite0, Inception, Lpips};
 
 #[derive(Args)]
 pub struct JudgeOptions {
-    /// Leave out what networks measure (effd, KID-EffLite0): much faster.
+    /// Leave out what networks measure (effd, KID-EffLite0, the control of --knn): much faster.
     #[arg(long, conflicts_with_all = ["lpips", "inception"])]
     no_networks: bool,
     /// Report LPIPS v0.1 too, on this backbone.
@@ -36,6 +36,11 @@ enum BackboneName {
 }
 
 impl JudgeOptions {
+    /// The built-in network by itself; `None` with --no-networks.
+    pub fn network(&self, device: &Device) -> Result<Option<EfficientNetLite0>> {
+        (!self.no_networks).then(|| Ok(tessera::perceptual_net(device)?)).transpose()
+    }
+
     /// Opens the networks on a device.
     pub fn open(&self, device: &Device) -> Result<Judges<'static>> {
         let mut judges = Judges::default();

@@ -8,6 +8,7 @@ mod devices;
 mod encode;
 mod encode_shapes;
 mod eval;
+mod eval_neighbours;
 mod eval_samples;
 mod eval_shape_model;
 mod eval_shapes;

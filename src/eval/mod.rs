@@ -18,6 +18,8 @@
 //!
 //! [`compare_samples`] does the last for a generator's samples, and looks for training pictures among them.
 //!
+//! [`compare_neighbours`] asks whether a tokenizer's vectors keep classes of pictures apart.
+//!
 //! Shapes are compared by [`compare_shapes`]: Chamfer distances, F-scores, shared volume, soundness. [`ShapeEvaluation`] sums up what each
 //! prefix of a tokenizer's tokens decodes to.
 //!
@@ -31,6 +33,7 @@ mod evaluate;
 mod feature_net;
 mod ms_ssim;
 mod nearest;
+mod neighbours;
 mod perceptual;
 mod planes;
 mod psnr;
@@ -52,6 +55,9 @@ pub use evaluate::{Evaluation, EvaluationOptions, Judges};
 pub use feature_net::FeatureNet;
 pub use ms_ssim::{LEAST_MS_SSIM_SIDE, ms_ssim, similarities};
 pub use nearest::{Nearest, nearest};
+pub use neighbours::{
+    LabelledVectors, NeighbourFigure, NeighbourReport, compare_neighbours, labelled_vectors, neighbour_accuracy,
+};
 pub use perceptual::{EffdMetric, LpipsMetric, PerceptualMetric};
 pub use psnr::{mean_squared_error, psnr_of};
 pub use rate::token_bits;

@@ -2,29 +2,49 @@
 
 use std::cell::RefCell;
 
+use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use rand_chacha::ChaCha8Rng;
-use tessera_layers::{ParamSpec, Trace};
+use tessera_layers::{ParamSource, ParamSpec, Trace};
 use tessera_tokenizers::dualtoken::{self, DualTokenConfig, DualTokenNetwork, losses};
 use tessera_tokenizers::quantizers::ResidualUpdate;
 
+use super::alignment::SemanticHeads;
 use super::architecture::open_weights;
 use super::objective::{Losses, Objective};
-use super::objectives::only_single;
-use super::{TrainConfig, TrainError};
+use super::objectives::single_or_narrow;
+use super::teacher::Teacher;
+use super::{Start, TrainConfig, TrainError};
 
 /// Pixels, commitments and semantic features; perceptual and adversarial terms are the trainer's. The released weights of
 /// pixels and commitments are 5 each (`reconstruction_weight`, `quantizer_weight`).
 ///
-/// The teacher is the SigLIP as it stands at the start, frozen. Codebooks learn by moving averages after each step, from the
+/// The teacher is the SigLIP as it stands at the start, frozen; with a weight of the alignment it is EfficientNet-Lite0, whose channels
+/// heads that are no part of the finished model bring the features to. Codebooks learn by moving averages after each step, from the
 /// latents of its passes; within a step all depths search the same tables.
 pub struct DualTokenObjective {
     config: DualTokenConfig,
     specs: Vec<ParamSpec>,
-    teacher: DualTokenNetwork,
+    teacher: SemanticTeacher,
     /// Pixel and semantic latents of the passes of a step.
     pending: RefCell<[Vec<Tensor<4>>; 2]>,
 }
+
+/// Where the semantic features come from that are learnt.
+enum SemanticTeacher {
+    Start(Box<DualTokenNetwork>),
+    Aligned(f64, Box<Teacher>),
+}
+
+/// The network that is trained: the model, and what only helps to train it.
+#[derive(Module, Debug)]
+pub struct DualTokenTraining {
+    model: DualTokenNetwork,
+    heads: Option<SemanticHeads>,
+}
+
+/// Names of parameters that the finished model does not have.
+const HELPERS: &str = "alignment";
 
 impl DualTokenObjective {
     /// The objective and the network at its start, on an autodiff device.
@@ -35,21 +55,34 @@ impl DualTokenObjective {
         config: &TrainConfig,
         architecture: DualTokenConfig,
         device: &Device,
-    ) -> Result<(Self, DualTokenNetwork), TrainError> {
-        only_single(config, "a DualToken")?;
-        let (network, specs) = match &config.model.from {
+    ) -> Result<(Self, DualTokenTraining), TrainError> {
+        single_or_narrow(config, "a DualToken")?;
+        let (model, mut specs) = match &config.model.from {
             Some(from) => {
                 let (model, specs) = dualtoken::load(&architecture, &open_weights(from)?, device)?;
                 (model.into_network(), specs)
             }
             None => {
-                let (model, specs) = dualtoken::random(&architecture, config.run.seed, device)?;
+                let (model, specs) = match config.model.start {
+                    Start::Released => dualtoken::random(&architecture, config.run.seed, device)?,
+                    Start::Narrow => dualtoken::random_narrow(&architecture, config.run.seed, device)?,
+                };
                 let mut network = model.into_network();
                 network.start_averages();
                 (network, specs)
             }
         };
-        let teacher = network.clone();
+        let weight = config.loss.alignment_weight;
+        let (teacher, heads) = match weight > 0.0 {
+            true => {
+                let source = ParamSource::seeded(config.run.seed, device);
+                let heads = SemanticHeads::new(&source.root().at(HELPERS), architecture.hidden_size)?;
+                specs.extend(source.into_taken());
+                (SemanticTeacher::Aligned(weight, Box::new(Teacher::new(device)?)), Some(heads))
+            }
+            false => (SemanticTeacher::Start(Box::new(model.clone())), None),
+        };
+        let network = DualTokenTraining { model, heads };
         Ok((Self { config: architecture, specs, teacher, pending: RefCell::default() }, network))
     }
 
@@ -60,7 +93,7 @@ impl DualTokenObjective {
 }
 
 impl Objective for DualTokenObjective {
-    type Network = DualTokenNetwork;
+    type Network = DualTokenTraining;
     /// Pixel codes `[batch, rows, columns, depth]`: pictures come of these alone.
     type Code = Tensor<4, Int>;
 
@@ -72,6 +105,10 @@ impl Objective for DualTokenObjective {
     fn is_trained(&self, name: &str) -> bool {
         let frozen = ["siglip_model.text_model.", "siglip_model.logit_", "quantizer_"];
         !frozen.iter().any(|prefix| name.starts_with(prefix)) && !name.ends_with(".zero_k_bias")
+    }
+
+    fn is_released(&self, name: &str) -> bool {
+        !name.starts_with(HELPERS)
     }
 
     fn image_size(&self) -> usize {
@@ -90,15 +127,19 @@ impl Objective for DualTokenObjective {
 
     fn losses(
         &self,
-        network: &DualTokenNetwork,
+        training: &DualTokenTraining,
         images: Tensor<4>,
         _step: u64,
         _rng: &mut ChaCha8Rng,
     ) -> Result<Losses, TrainError> {
-        let teacher = self.teacher.plain_features(images.clone().mul_scalar(2.0).sub_scalar(1.0));
+        let network = &training.model;
+        let teacher = match &self.teacher {
+            SemanticTeacher::Start(start) => Some(start.plain_features(images.clone().mul_scalar(2.0).sub_scalar(1.0))),
+            SemanticTeacher::Aligned(..) => None,
+        };
         let quantizers = [network.pixel_quantizer(), network.semantic_quantizer()];
         let mut pixel_codes = None;
-        let found = losses(network, images, &teacher, &mut |kind, latents| {
+        let found = losses(network, images.clone(), teacher.as_ref(), &mut |kind, latents| {
             let [pixel, semantic] = quantizers;
             let quantized = if kind == 0 { pixel.forward(latents.clone()) } else { semantic.forward(latents.clone()) };
             if kind == 0 {
@@ -109,26 +150,37 @@ impl Objective for DualTokenObjective {
             }
             quantized
         });
+        let mut others = Vec::new();
+        others.extend(found.semantic.map(|semantic| ("semantic", 1.0, semantic.total())));
+        if let (SemanticTeacher::Aligned(weight, net), Some(heads)) = (&self.teacher, &training.heads)
+            && let Some(map) = net.map(images.clone(), Teacher::SIDE)
+        {
+            let (pooled, grid) = (net.pooled(images).autodiff(), [self.config.grid(); 2]);
+            others.push(("alignment", *weight, heads.loss(found.features, map.autodiff(), pooled, grid)));
+        }
         Ok(Losses {
             reconstruction: found.reconstruction,
             quantizer: Some(found.pixel_commitment + found.semantic_commitment),
-            others: vec![("semantic", 1.0, found.semantic.total())],
+            others,
             indices: pixel_codes.as_ref().and_then(Self::ids),
             latents: None,
             image: Some(found.image),
         })
     }
 
-    fn after_step(&self, network: &mut DualTokenNetwork, rng: &mut ChaCha8Rng) {
+    fn after_step(&self, training: &mut DualTokenTraining, rng: &mut ChaCha8Rng) {
         let pending = self.pending.take();
-        for ((quantizer, update), latents) in network.quantizers_mut().into_iter().zip(self.updates()).zip(pending) {
+        for ((quantizer, update), latents) in
+            training.model.quantizers_mut().into_iter().zip(self.updates()).zip(pending)
+        {
             if !latents.is_empty() {
                 quantizer.forward_and_update(Tensor::cat(latents, 0), &update, rng);
             }
         }
     }
 
-    fn encode(&self, network: &DualTokenNetwork, images: Tensor<4>) -> Tensor<4, Int> {
+    fn encode(&self, training: &DualTokenTraining, images: Tensor<4>) -> Tensor<4, Int> {
+        let network = &training.model;
         let latents = network.latents(images.mul_scalar(2.0).sub_scalar(1.0), &mut Trace::none());
         network.pixel_quantizer().forward(latents.pixel).codes
     }
@@ -138,12 +190,13 @@ impl Objective for DualTokenObjective {
         Some(code.clone().reshape([batch, rows * columns * depth]))
     }
 
-    fn reconstruct(&self, network: &DualTokenNetwork, code: &Tensor<4, Int>, _keep: usize) -> Option<Tensor<4>> {
+    fn reconstruct(&self, training: &DualTokenTraining, code: &Tensor<4, Int>, _keep: usize) -> Option<Tensor<4>> {
+        let network = &training.model;
         let vectors = network.pixel_quantizer().vectors(code.clone());
         Some(network.pixels(vectors, &mut Trace::none()).add_scalar(1.0).mul_scalar(0.5))
     }
 
-    fn config(&self, _network: &DualTokenNetwork, _sample: Option<Tensor<4>>) -> serde_json::Value {
+    fn config(&self, _network: &DualTokenTraining, _sample: Option<Tensor<4>>) -> serde_json::Value {
         self.config.to_value()
     }
 

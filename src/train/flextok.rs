@@ -7,7 +7,6 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
-use tessera_layers::perceptual::{EfficientNetLite0, Resampling, resize};
 use tessera_layers::{ParamSource, ParamSpec, Trace};
 use tessera_shaders::Projection;
 use tessera_tokenizers::flextok::train::{draw, flow_loss};
@@ -18,6 +17,7 @@ use tessera_tokenizers::flextok::{
 use super::architecture::open_weights;
 use super::objective::{Losses, Objective};
 use super::parameters::{Named, Parameters, read_named};
+use super::teacher::Teacher;
 use super::{TrainConfig, TrainError};
 
 /// Flow matching with nested dropout, and alignment with a teacher's features where its weight is not zero.
@@ -40,19 +40,13 @@ pub struct FlexTokTraining {
 struct Alignment {
     weight: f64,
     layer: usize,
-    teacher: EfficientNetLite0,
+    teacher: Teacher,
 }
 
 /// Names of parameters that the finished model does not have.
 const HELPERS: &str = "alignment";
 /// Names of the autoencoder's parameters.
 const FROZEN: &str = "vae.";
-/// The teacher's block whose features are the target: 112 channels at a stride of 16.
-const TEACHER_BLOCK: usize = 10;
-/// Its channels.
-const TEACHER_CHANNELS: usize = 112;
-/// The side that pictures are resized to for the teacher, which was trained on large ones.
-const TEACHER_SIDE: usize = 128;
 /// Steps of a validation's sampling.
 const VALIDATION_STEPS: usize = 8;
 
@@ -88,13 +82,13 @@ impl FlexTokObjective {
         let root = source.root();
         let model = FlexTokNetwork::new(&root, &architecture)?;
         let aligned = loss.alignment_weight > 0.0;
-        let head = || AlignmentHead::new(&root.at(HELPERS), architecture.decoder.dim, TEACHER_CHANNELS);
+        let head = || AlignmentHead::new(&root.at(HELPERS), architecture.decoder.dim, Teacher::CHANNELS);
         let head = aligned.then(head).transpose()?;
         let alignment = match aligned {
             true => Some(Alignment {
                 weight: loss.alignment_weight,
                 layer: loss.alignment_layer,
-                teacher: crate::perceptual_net(&device.clone().without_autodiff())?,
+                teacher: Teacher::new(device)?,
             }),
             false => None,
         };
@@ -120,12 +114,6 @@ impl FlexTokObjective {
         let plain = self.parameters.map_plain(network.model.clone(), |_, value| Some(value));
         let images = images.without_autodiff().mul_scalar(2.0).sub_scalar(1.0);
         plain.scaled(plain.posterior(images, &mut Trace::none()).mean)
-    }
-
-    /// The teacher's features `[batch, 112, h, w]` of pictures in 0..=1.
-    fn teach(teacher: &EfficientNetLite0, images: Tensor<4>) -> Option<Tensor<4>> {
-        let images = resize(images.without_autodiff(), [TEACHER_SIDE; 2], Resampling::Bilinear);
-        teacher.features(images, &[TEACHER_BLOCK]).pop()
     }
 }
 
@@ -221,7 +209,7 @@ impl Objective for FlexTokObjective {
             others.push(("excess", self.excess_weight, flow.excess));
         }
         if let (Some(alignment), Some(head), Some(features)) = (&self.alignment, &network.head, flow.features)
-            && let Some(target) = Self::teach(&alignment.teacher, images)
+            && let Some(target) = alignment.teacher.map(images, Teacher::SIDE)
         {
             let [_, _, height, width] = flow.noised.dims();
             let [rows, columns] = self.config.decoder.patch;

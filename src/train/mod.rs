@@ -17,6 +17,7 @@
 //! Every draw of chance follows from the seed, the step and what it is for; nothing is kept between steps.
 
 mod adversary;
+mod alignment;
 mod architecture;
 mod autoencoder_kl;
 mod chart;
@@ -50,6 +51,7 @@ mod shape_feed;
 mod shape_section;
 mod shape_source;
 mod shape_validation;
+mod teacher;
 mod token_shuffle;
 mod tokenflow;
 mod tokenflow_t2i;

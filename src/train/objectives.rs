@@ -2,6 +2,16 @@
 
 use super::{Stage, Start, TrainConfig, TrainError};
 
+/// As [`only_single`], of a model that has a start for narrow networks.
+///
+/// # Errors
+/// As [`only_single`].
+pub fn single_or_narrow(config: &TrainConfig, what: &str) -> Result<(), TrainError> {
+    let mut settings = config.clone();
+    settings.model.start = Start::Released;
+    only_single(&settings, what)
+}
+
 /// Refuses settings that only One-D-Piece has a use for.
 pub fn only_single(config: &TrainConfig, what: &str) -> Result<(), TrainError> {
     let refuse = |key: &'static str, expected: &str, found: String| {

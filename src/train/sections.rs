@@ -118,7 +118,8 @@ pub struct LossConfig {
     /// Weight of what FlexTok's registers exceed the lively range of FSQ's bound by (mean square).
     #[arg(long, value_name = "X")]
     pub excess_weight: f64,
-    /// Weight of the alignment of a flow decoder's features with EfficientNet-Lite0's (REPA).
+    /// Weight of the likeness to features of EfficientNet-Lite0: of a flow decoder (FlexTok, REPA), or of what SEED with pixels,
+    /// TokenFlow and DualToken make of their semantic codes.
     #[arg(long, value_name = "X")]
     pub alignment_weight: f64,
     /// The decoder's block whose features are aligned, from 0.

@@ -13,22 +13,25 @@ use tessera_tokenizers::seed_pixels::{self, PixelSampling, SeedPixelsConfig, See
 
 use super::architecture::open_weights;
 use super::objective::{Losses, Objective};
-use super::objectives::only_single;
+use super::objectives::single_or_narrow;
 use super::parameters::Parameters;
+use super::teacher::{Teacher, check_width};
 use super::validation::token_counts;
-use super::{CodebookConfig, TrainConfig, TrainError};
+use super::{CodebookConfig, Start, TrainConfig, TrainError};
 
 /// Temperature of the contrast between views: the start of SEED's learned one.
 const TEMPERATURE: f32 = 0.07;
 
 /// Pixels, with a weight that grows; quantizer, rebuilt embeddings and a teacher's features as SEED's second stage has them.
 ///
-/// The teacher is the mean of the frozen ViT's positions where SEED's features are as wide, and absent otherwise: CLIP ViT-H, the
-/// published one, is not part of tessera.
+/// CLIP ViT-H, the published teacher, is not part of tessera. With a weight of the alignment the teacher is EfficientNet-Lite0, whose
+/// pooled features those of SEED must be as wide as. Without one it is the mean of the frozen ViT's positions where SEED's features are
+/// as wide, and absent otherwise.
 pub struct SeedPixelsObjective {
     config: SeedPixelsConfig,
     specs: Vec<ParamSpec>,
     frozen: Parameters,
+    alignment: Option<(f64, Teacher)>,
     /// Steps over which the pixels' loss gains its weight.
     ramp: f64,
 }
@@ -45,7 +48,7 @@ impl SeedPixelsObjective {
     ) -> Result<(Self, SeedPixelsNetwork), TrainError> {
         // Its codes may be moved, unlike those of others that this checks.
         let settings = TrainConfig { codebook: CodebookConfig::default(), ..config.clone() };
-        only_single(&settings, "a SEED with pixels")?;
+        single_or_narrow(&settings, "a SEED with pixels")?;
         if config.codebook.free_steps > 0 {
             let expected = "0 for a SEED with pixels, whose codebook starts with its task layers".to_owned();
             let found = config.codebook.free_steps.to_string();
@@ -55,6 +58,14 @@ impl SeedPixelsObjective {
             let (expected, found) = ("none for a SEED with pixels".to_owned(), vae.display().to_string());
             return Err(TrainError::Invalid { key: "model.vae", expected, found });
         }
+        let alignment = match config.loss.alignment_weight {
+            weight if weight > 0.0 => {
+                let [rows, channels] = architecture.seed.features();
+                check_width("seed.image_features_dim (one row)", rows * channels, Teacher::POOLED)?;
+                Some((weight, Teacher::new(device)?))
+            }
+            _ => None,
+        };
         let seed = config.run.seed;
         let (network, specs) = match &config.model.from {
             Some(from) => {
@@ -65,11 +76,15 @@ impl SeedPixelsObjective {
                     false => seed_pixels::start(&architecture, &weights, seed, device)?,
                 }
             }
-            None => seed_pixels::random(&architecture, seed, device)?.into_network(),
+            None => match config.model.start {
+                Start::Released => seed_pixels::random(&architecture, seed, device)?,
+                Start::Narrow => seed_pixels::random_narrow(&architecture, seed, device)?,
+            }
+            .into_network(),
         };
         let encoder: Vec<ParamSpec> = specs.iter().filter(|spec| is_encoder(&spec.name)).cloned().collect();
         let ramp = architecture.pixels.ramp * config.run.steps as f64;
-        Ok((Self { config: architecture, specs, frozen: Parameters::new(&encoder), ramp }, network))
+        Ok((Self { config: architecture, specs, frozen: Parameters::new(&encoder), alignment, ramp }, network))
     }
 
     /// Causal embeddings and the teacher's features of pictures in 0..=1, on the device without autodiff.
@@ -78,8 +93,7 @@ impl SeedPixelsObjective {
         let encoder = self.frozen.map_plain(network.seed().encoder().clone(), |_, value| Some(value));
         let images = if images.is_autodiff() { images.inner() } else { images };
         let vision = encoder.normalised(encoder.vision(normalise(images), &mut Trace::none()), &mut Trace::none());
-        let queries = encoder.query_tokens();
-        let embeddings = encoder.look(queries, vision.clone(), encoder.is_causal(), &mut Trace::none());
+        let embeddings = encoder.embeddings(vision.clone(), &mut Trace::none());
         let is_alike = self.config.seed.features() == [1, self.config.seed.encoder.vit.embed_dim];
         (embeddings, is_alike.then(|| vision.mean_dim(1)))
     }
@@ -138,6 +152,14 @@ impl Objective for SeedPixelsObjective {
                 (embeddings.autodiff(), teacher.map(Tensor::autodiff))
             }
         };
+        let (alignment, teacher) = match &self.alignment {
+            Some((weight, net)) => {
+                let features = net.pooled(images.clone()).autodiff();
+                let [batch, channels] = features.dims();
+                (Some(*weight), Some(features.reshape([batch, 1, channels])))
+            }
+            None => (None, teacher),
+        };
         let ([batch, tokens, _], side) = (embeddings.dims(), self.config.pixels.side);
         let plain = embeddings.device().without_autodiff();
         let draws = draw(&self.config.pixels, tokens, batch, rng);
@@ -154,7 +176,9 @@ impl Objective for SeedPixelsObjective {
         let share = if self.ramp > 0.0 { ((step + 1) as f64 / self.ramp).min(1.0) } else { 1.0 };
         let mut others = vec![("vq", weights.embed, losses.codec.quantizer)];
         others.extend(losses.codec.reconstruction.map(|loss| ("embeddings", weights.recon, loss)));
-        others.extend(losses.codec.distillation.map(|loss| ("features", weights.distil_image, loss)));
+        others.extend(
+            losses.codec.distillation.map(|loss| ("features", alignment.unwrap_or(weights.distil_image), loss)),
+        );
         others.extend(contrast.map(|loss| ("contrast", self.config.pixels.contrast, loss)));
         Ok(Losses {
             reconstruction: losses.pixels.mul_scalar(share),

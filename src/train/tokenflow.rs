@@ -11,6 +11,7 @@ use tessera_tokenizers::tokenflow::{
 use super::architecture::open_weights;
 use super::objective::{Losses, Objective};
 use super::objectives::only_single;
+use super::teacher::{self, check_width};
 use super::{TrainConfig, TrainError};
 
 /// Pixels, codebooks and commitment, and the semantic features; perceptual and adversarial terms are the trainer's.
@@ -18,11 +19,13 @@ use super::{TrainConfig, TrainError};
 /// The teacher is the semantic encoder as it stands at the start, frozen: of a run that starts from pretrained weights, the
 /// released one. It takes part where features are reconstructed in the encoder's own width, as those of a SigLIP are; a
 /// CLIP's are compared in its joint space, whose projection no checkpoint of a TokenFlow holds, so that there the term is left
-/// out.
+/// out. With a weight of the alignment the teacher is EfficientNet-Lite0 in its place: `decoder_out_dim` must be the 112 channels of
+/// its map, which has one place for each cell of the grid.
 pub struct TokenFlowObjective {
     config: TokenFlowConfig,
     specs: Vec<ParamSpec>,
     teacher: Option<SemanticBranch>,
+    alignment: Option<(f64, teacher::Teacher)>,
 }
 
 /// Share of the steps that leave out a scale.
@@ -44,9 +47,16 @@ impl TokenFlowObjective {
             None => tokenflow::random(&architecture, config.run.seed, device)?,
         };
         let network = model.into_network();
-        let compares = architecture.decoder_out_dim == architecture.semantic_width();
+        let alignment = match config.loss.alignment_weight {
+            weight if weight > 0.0 => {
+                check_width("decoder_out_dim", architecture.decoder_out_dim, teacher::Teacher::CHANNELS)?;
+                Some((weight, teacher::Teacher::new(device)?))
+            }
+            _ => None,
+        };
+        let compares = architecture.decoder_out_dim == architecture.semantic_width() && alignment.is_none();
         let teacher = compares.then(|| network.semantic_branch().clone());
-        Ok((Self { config: architecture, specs, teacher }, network))
+        Ok((Self { config: architecture, specs, teacher, alignment }, network))
     }
 
     /// The scales of a step: all, or now and then all but one that is not the first.
@@ -95,8 +105,13 @@ impl Objective for TokenFlowObjective {
         rng: &mut ChaCha8Rng,
     ) -> Result<Losses, TrainError> {
         let found = losses(network, images.clone(), &self.sides(rng));
-        let signed = images.mul_scalar(2.0).sub_scalar(1.0);
         let mut others = Vec::new();
+        if let Some((weight, net)) = &self.alignment
+            && let Some(features) = net.grid(images.clone(), self.config.grid())
+        {
+            others.push(("semantic", *weight, semantic_loss(found.semantic.clone(), features.autodiff())));
+        }
+        let signed = images.mul_scalar(2.0).sub_scalar(1.0);
         if let Some(teacher) = &self.teacher {
             let features = teacher.features(signed.clone(), &mut Trace::none()).detach();
             others.push(("semantic", 1.0, semantic_loss(found.semantic, features)));

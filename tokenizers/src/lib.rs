@@ -54,6 +54,7 @@ mod load_error;
 pub mod mar_kl;
 pub mod maskgit_vqgan;
 mod model_config;
+mod narrow;
 pub mod one_d_piece;
 pub mod patch_dct;
 mod pretrained;

@@ -262,6 +262,26 @@ pub trait Tokenizer: Send + Sync {
     /// # Errors
     /// [`TokenizerError`] if the tokens are another model's.
     fn embed(&self, tokens: &Tokens) -> Result<Latents, TokenizerError>;
+
+    /// Vectors that stand for whole inputs, `[batch, channels]` each, under what they are made of: to compare inputs with each
+    /// other. Where nothing else is known of a model, the code vectors of all tokens side by side.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    fn item_vectors(&self, input: &Input) -> Result<Vec<(&'static str, Tensor<2>)>, TokenizerError> {
+        Ok(vec![("tokens", side_by_side(self.embed(&self.encode(input)?)?.vectors))])
+    }
+}
+
+/// `[batch, positions, channels]` as `[batch, positions * channels]`.
+pub(crate) fn side_by_side(vectors: Tensor<3>) -> Tensor<2> {
+    let [batch, positions, channels] = vectors.dims();
+    vectors.reshape([batch, positions * channels])
+}
+
+/// `[batch, positions, channels]` averaged over the positions.
+pub(crate) fn mean_over_positions(vectors: Tensor<3>) -> Tensor<2> {
+    vectors.mean_dim(1).squeeze_dim(1)
 }
 
 /// Checks that tokens are this model's: maker, vocabulary and layout. Tokens whose maker is not known (a fingerprint

@@ -273,7 +273,7 @@ fn losses_send_gradients_through_both_vocabularies() {
     let updates = [inner.vq_pix.update(false), inner.vq_sem.update(false)];
     assert_eq!(updates.clone().map(|update| update.form), [UpdateForm::EachDepth, UpdateForm::AllDepths]);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let found = losses(&network, images(2).autodiff(), &teacher, &mut |kind, latents| {
+    let found = losses(&network, images(2).autodiff(), Some(&teacher), &mut |kind, latents| {
         tables[kind].forward_and_update(latents, &updates[kind], &mut rng)
     });
     let gradients = found.total(1.0).backward();

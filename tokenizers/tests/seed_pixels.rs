@@ -9,7 +9,9 @@ use moved::moved;
 use rand::SeedableRng as _;
 use tessera_layers::{Init, Trace};
 use tessera_tokenizers::flextok::{Guidance, flow_noise};
-use tessera_tokenizers::seed::{EncoderConfig, LossWeights, QformerConfig, SeedConfig, SeedKind, VitConfig, normalise};
+use tessera_tokenizers::seed::{
+    EncoderConfig, LossWeights, Mix, QformerConfig, SeedConfig, SeedKind, VitConfig, normalise,
+};
 use tessera_tokenizers::seed_pixels::train::{
     PixelBatch, PixelDraw, draw, picture_loss, pixel_losses, ssim, view_contrast,
 };
@@ -114,6 +116,7 @@ fn a_configuration_is_read_and_written_and_wrong_sizes_are_named() {
         ("guidance", -1),
         ("ramp", 2),
         ("contrast", 1),
+        ("squared_error", -1),
     ] {
         let old = wrong["pixels"][key].clone();
         wrong["pixels"][key] = value.into();
@@ -328,4 +331,69 @@ fn alike_pictures_lose_nothing_and_each_fault_costs() {
     assert!((loss - expected).abs() < 1e-4, "{loss} {expected}");
     // Pictures narrower than the window.
     assert!((number(ssim(images(1, 4), images(1, 4))) - 1.0).abs() < 1e-5);
+}
+
+/// A configuration whose queries and patches start from a cosine transform.
+fn mixed(kind: PixelKind) -> SeedPixelsConfig {
+    let mut config = config(kind, 16);
+    config.seed.encoder.qformer.hidden_size = 16;
+    config.seed.encoder.query_mix = Some(Mix::Dct);
+    config.pixels.patch_mix = Some(Mix::Dct);
+    config
+}
+
+#[test]
+fn mixed_queries_stay_causal_and_only_shown_tokens_are_spread_over_the_patches() {
+    for kind in [PixelKind::Flow, PixelKind::Direct] {
+        let config = mixed(kind);
+        assert_eq!(SeedPixelsConfig::from_value(&config.to_value()).unwrap(), config);
+        let (network, specs) = seed_pixels::random(&config, 3, &Device::flex()).unwrap().into_network();
+        assert!(specs.iter().any(|spec| spec.name == "pixel_decoder.mix_proj.weight"));
+        let encoder = network.seed().encoder();
+        let see = |pictures: Tensor<4>| {
+            let vision = encoder.vision(normalise(pictures), &mut Trace::none());
+            encoder.normalised(vision, &mut Trace::none())
+        };
+        let vision = see(images(2, 16));
+        let queries = encoder.query_tokens() + encoder.mix(&vision).unwrap();
+        let [batch, count, width] = queries.dims();
+        assert_eq!([batch, count, width], [2, 6, 16]);
+        let look = |queries: Tensor<3>| -> Vec<f32> {
+            let rows = encoder.look(queries, vision.clone(), true, &mut Trace::none());
+            rows.slice([0..batch, 0..3, 0..width]).into_data().iter().collect()
+        };
+        let (all, first) = (look(queries.clone()), look(queries.clone().slice([0..batch, 0..3, 0..width])));
+        assert!(all.iter().zip(&first).all(|(a, b)| (a - b).abs() < 1e-5));
+        // A picture of one colour has no frequency but the lowest.
+        let flat = see(Tensor::ones([1, 3, 16, 16], &Device::flex()));
+        let mix = encoder.mix(&flat).unwrap();
+        let sizes: Vec<f32> = mix.square().sum_dim(2).into_data().iter().collect();
+        // Positions are added to the patches, so that it is not nothing.
+        assert!(sizes[1..].iter().all(|size| *size < 0.3 * sizes[0]), "{sizes:?}");
+
+        let dequantized = Tensor::<3>::ones([3, 6, 16], &Device::flex());
+        let shown = [Shown::prefix(6), Shown::prefix(1), Shown { keep: 6, is_null: true }];
+        let spread = network.condition(dequantized, &shown).spread.unwrap();
+        assert_eq!(spread.dims(), [3, 16, 16]);
+        let rows: Vec<f32> = spread.into_data().iter().collect();
+        // One token is the lowest frequency: all patches are alike. A null condition spreads nothing.
+        let (one, null) = (&rows[256..512], &rows[512..]);
+        assert!(one.chunks(16).all(|patch| patch.iter().zip(one).all(|(a, b)| (a - b).abs() < 1e-6)));
+        assert!(one.iter().any(|value| *value != 0.0) && null.iter().all(|value| *value == 0.0));
+        assert!(rows[..256].chunks(16).any(|patch| patch != &rows[..16]));
+    }
+    let mut wrong = mixed(PixelKind::Direct);
+    wrong.seed.encoder.qformer.hidden_size = 24;
+    let error = wrong.check().unwrap_err().to_string();
+    assert!(error.contains("qformer.hidden_size") && error.contains("query_mix"), "{error}");
+}
+
+#[test]
+fn pictures_have_vectors_before_and_behind_the_codebook() {
+    let model = ModelConfig::SeedPixels(config(PixelKind::Direct, 16)).random(3, &Device::flex()).unwrap();
+    let found = model.item_vectors(&Input::Images(images(2, 16))).unwrap();
+    let shapes: Vec<_> = found.iter().map(|(name, vectors)| (*name, vectors.dims())).collect();
+    assert!(shapes.contains(&("causal embeddings", [2, 6 * 24])), "{shapes:?}");
+    assert!(shapes.contains(&("semantic features of tokens", [2, 16])), "{shapes:?}");
+    assert!(model.item_vectors(&Input::Images(images(2, 8))).is_err());
 }

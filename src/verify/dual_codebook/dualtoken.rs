@@ -117,7 +117,8 @@ fn losses(
         reconstruction: (pixels.clone() - image).square().mean(),
         pixel_commitment: pixel.commitment_loss.clone(),
         semantic_commitment: semantic.commitment_loss.clone(),
-        semantic: found,
+        semantic: Some(found),
+        features: features.clone(),
         image: pixels,
     };
     values.floats("train_loss.recon_mse", all.reconstruction.clone());

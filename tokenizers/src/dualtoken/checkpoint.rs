@@ -9,6 +9,7 @@ use tessera_layers::checkpoint::{
 use tessera_layers::{ParamSource, ParamSpec, Params};
 
 use super::{DualToken, DualTokenConfig, DualTokenNetwork, PRESETS};
+use crate::narrow;
 use crate::{Fingerprint, InputKind, LoadError, ResizeFilter, TokenLayout, TokenizerInfo};
 
 /// The name that the model has for a tensor which an older file calls otherwise: `semantic` and `pixel` became `sem` and
@@ -56,8 +57,28 @@ pub fn load(
 /// # Errors
 /// [`LoadError`] if the configuration does not fit together.
 pub fn random(config: &DualTokenConfig, seed: u64, device: &Device) -> Result<(DualToken, Vec<ParamSpec>), LoadError> {
+    from_seed(config, ParamSource::seeded(seed, device), device)
+}
+
+/// As [`random`], with starting values for widths well below 512: matrices by the number of their inputs in place of a deviation of
+/// 0.02.
+///
+/// # Errors
+/// As [`random`].
+pub fn random_narrow(
+    config: &DualTokenConfig,
+    seed: u64,
+    device: &Device,
+) -> Result<(DualToken, Vec<ParamSpec>), LoadError> {
+    from_seed(config, ParamSource::seeded_with(seed, device, &narrow::start), device)
+}
+
+fn from_seed(
+    config: &DualTokenConfig,
+    source: ParamSource,
+    device: &Device,
+) -> Result<(DualToken, Vec<ParamSpec>), LoadError> {
     config.check()?;
-    let source = ParamSource::seeded(seed, device);
     let mut network = DualTokenNetwork::new(&source.root(), config)?;
     network.share_codebooks();
     let hash = source.content_hash();

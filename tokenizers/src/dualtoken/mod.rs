@@ -25,7 +25,7 @@ mod train;
 mod vq;
 
 pub use attention_projection::AttentionProjection;
-pub use checkpoint::{current_name, listing, load, random, save};
+pub use checkpoint::{current_name, listing, load, random, random_narrow, save};
 pub use config::{DecoderSizes, DualTokenConfig, RqVaeConfig};
 pub use model::{DualLatents, DualTokenNetwork, SemanticFeatures};
 pub use presets::PRESETS;

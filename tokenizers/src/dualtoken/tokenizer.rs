@@ -5,7 +5,7 @@ use tessera_layers::Trace;
 
 use super::{DualTokenConfig, DualTokenNetwork, SemanticFeatures};
 use crate::tensors::{read_ids, upload_ids, upload_mask};
-use crate::tokenizer::check_maker;
+use crate::tokenizer::{check_maker, mean_over_positions, side_by_side};
 use crate::{DecodeOptions, Input, Latents, Output, Tokenizer, TokenizerError, TokenizerInfo, Tokens};
 
 /// A DualToken ready for use.
@@ -142,5 +142,19 @@ impl Tokenizer for DualToken {
             None => vectors,
         };
         Ok(Latents { vectors, layout: tokens.layout().clone() })
+    }
+
+    /// Both kinds of codes, and the features that the rest of the SigLIP makes of the semantic ones.
+    fn item_vectors(&self, input: &Input) -> Result<Vec<(&'static str, Tensor<2>)>, TokenizerError> {
+        let tokens = self.encode(input)?;
+        let [pixel, semantic] =
+            self.embeddings_by_depth(&tokens)?.map(|vectors| -> Tensor<3> { vectors.sum_dim(2).squeeze_dim(2) });
+        Ok(vec![
+            ("semantic codes", side_by_side(semantic.clone())),
+            ("semantic codes, mean", mean_over_positions(semantic)),
+            ("pixel codes", side_by_side(pixel.clone())),
+            ("pixel codes, mean", mean_over_positions(pixel)),
+            ("semantic features of tokens", self.semantic_features(&tokens)?.pooled),
+        ])
     }
 }

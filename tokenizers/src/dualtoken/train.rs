@@ -42,8 +42,10 @@ pub struct DualTokenLosses {
     pub pixel_commitment: Tensor<1>,
     /// Semantic latents drawn to their codes.
     pub semantic_commitment: Tensor<1>,
-    /// Features against the teacher's.
-    pub semantic: SemanticLosses,
+    /// Features against the teacher's, where there is one.
+    pub semantic: Option<SemanticLosses>,
+    /// The features.
+    pub features: SemanticFeatures,
     /// Reconstructed pictures in 0..=1, not clamped.
     pub image: Tensor<4>,
 }
@@ -63,8 +65,11 @@ impl DualTokenLosses {
     /// Everything but the perceptual and the adversarial term; `semantic_weight` is 1 in the released training.
     pub fn total(&self, semantic_weight: f64) -> Tensor<1> {
         let commitments = self.pixel_commitment.clone() + self.semantic_commitment.clone();
-        self.semantic.total().mul_scalar(semantic_weight)
-            + (commitments + self.reconstruction.clone()).mul_scalar(WEIGHT)
+        let pixels = (commitments + self.reconstruction.clone()).mul_scalar(WEIGHT);
+        match &self.semantic {
+            Some(semantic) => pixels + semantic.total().mul_scalar(semantic_weight),
+            None => pixels,
+        }
     }
 }
 
@@ -84,7 +89,7 @@ pub fn semantic_losses(features: &SemanticFeatures, teacher: &Teacher) -> Semant
 pub fn losses(
     network: &DualTokenNetwork,
     images: Tensor<4>,
-    teacher: &Teacher,
+    teacher: Option<&Teacher>,
     quantize: &mut dyn FnMut(usize, Tensor<4>) -> ResidualQuantized,
 ) -> DualTokenLosses {
     let images = images.mul_scalar(2.0).sub_scalar(1.0);
@@ -96,7 +101,8 @@ pub fn losses(
         reconstruction: (pixels.clone() - images).square().mean(),
         pixel_commitment: pixel.commitment_loss,
         semantic_commitment: semantic.commitment_loss,
-        semantic: semantic_losses(&features, teacher),
+        semantic: teacher.map(|teacher| semantic_losses(&features, teacher)),
+        features,
         image: pixels.add_scalar(1.0).mul_scalar(0.5),
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::contrastive_config::STAGE_1;
-use super::sizes::{LossWeights, QformerConfig, ReverseConfig, VitConfig, divides, positive, scaled, within};
+use super::sizes::{LossWeights, Mix, QformerConfig, ReverseConfig, VitConfig, divides, positive, scaled, within};
 use crate::{ConfigError, ResizeFilter};
 
 /// What makes causal embeddings of pictures: ViT, its normalisation, and the Q-Former.
@@ -22,6 +22,10 @@ pub struct EncoderConfig {
     /// Key of ours: whether a query sees only itself and those before it. Released code decides that by the number of queries,
     /// which must be 32; here any number may be causal or not.
     pub causal: bool,
+    /// Key of ours: what queries start from beside their learned vectors. With `dct` query `i` starts from the `i`-th lowest frequency
+    /// of the ViT's patches, which is also added to its embedding; the ViT must be as wide as the Q-Former. A query still depends on the picture and on those before it alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query_mix: Option<Mix>,
 }
 
 impl Default for EncoderConfig {
@@ -32,6 +36,7 @@ impl Default for EncoderConfig {
             qformer: QformerConfig::default(),
             num_query_token: 32,
             causal: true,
+            query_mix: None,
         }
     }
 }
@@ -46,6 +51,10 @@ impl EncoderConfig {
             let expected = format!("{}, the width of the ViT (vit.embed_dim)", self.vit.embed_dim);
             let found = self.qformer.encoder_width.to_string();
             return Err(ConfigError::invalid("qformer.encoder_width", expected, found));
+        }
+        if self.query_mix.is_some() && self.qformer.hidden_size != self.vit.embed_dim {
+            let expected = format!("{}, as wide as the ViT, with query_mix", self.vit.embed_dim);
+            return Err(ConfigError::invalid("qformer.hidden_size", expected, self.qformer.hidden_size.to_string()));
         }
         Ok(())
     }

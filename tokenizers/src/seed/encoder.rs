@@ -7,6 +7,7 @@ use tessera_layers::{Init, LayerNorm, ParamResult, Params, Trace};
 use super::config::EncoderConfig;
 use super::eva_vit::EvaVit;
 use super::qformer::Qformer;
+use crate::dct;
 
 /// ViT, its normalisation, and learned queries through the causal Q-Former, under `visual_encoder`, `ln_vision`, `query_tokens`
 /// and `Qformer`. Frozen in the second training stage.
@@ -17,18 +18,23 @@ pub struct SeedEncoder {
     query_tokens: Param<Tensor<3>>,
     qformer: Qformer,
     causal: bool,
+    /// Cells along a side of the ViT's grid, where queries start from a mix of them.
+    mixed: Option<usize>,
 }
 
 impl SeedEncoder {
     /// Takes every tensor, those of the Q-Former's text half only `with_text`; `positions` as of [`EvaVit::new`].
     pub fn new(params: &Params, config: &EncoderConfig, positions: usize, with_text: bool) -> ParamResult<Self> {
         let shape = [1, config.num_query_token, config.qformer.hidden_size];
+        // As large as what is mixed in, so that the normalisation behind keeps the mix's strength.
+        let start = if config.query_mix.is_some() { Init::Normal(1.0) } else { Init::Normal(0.02) };
         Ok(Self {
             visual_encoder: EvaVit::new(&params.at("visual_encoder"), &config.vit, positions)?,
             ln_vision: LayerNorm::new(&params.at("ln_vision"), config.vit.embed_dim, config.ln_vision_eps)?,
-            query_tokens: params.tensor("query_tokens", shape, Init::Normal(0.02))?,
+            query_tokens: params.tensor("query_tokens", shape, start)?,
             qformer: Qformer::new(&params.at("Qformer"), &config.qformer, with_text)?,
             causal: config.causal,
+            mixed: config.query_mix.map(|_| config.vit.grid()),
         })
     }
 
@@ -68,7 +74,29 @@ impl SeedEncoder {
     pub fn forward(&self, images: Tensor<4>, trace: &mut Trace) -> Tensor<3> {
         let vision = self.vision(images, trace);
         let vision = self.normalised(vision, trace);
-        self.look(self.query_tokens.val(), vision, self.causal, trace)
+        self.embeddings(vision, trace)
+    }
+
+    /// Normalised vision `[batch, positions, vit width]` to causal embeddings, with `query_mix` where the model has it: it is added
+    /// to the queries, and once more, as means in place of sums, to what comes of them.
+    ///
+    /// Reports what [`SeedEncoder::look`] does to `trace`.
+    pub fn embeddings(&self, vision: Tensor<3>, trace: &mut Trace) -> Tensor<3> {
+        let queries = self.query_tokens.val();
+        let (Some(mix), Some(grid)) = (self.mix(&vision), self.mixed) else {
+            return self.look(queries, vision, self.causal, trace);
+        };
+        let seen = self.look(queries + mix.clone(), vision, self.causal, trace);
+        seen + mix.div_scalar(grid as f32)
+    }
+
+    /// The mixes of each picture's patches, `[batch, queries, width]`; `None` of a model without `query_mix`.
+    pub fn mix(&self, vision: &Tensor<3>) -> Option<Tensor<3>> {
+        let (grid, [_, count, _]) = (self.mixed?, self.query_tokens.val().dims());
+        let ([batch, positions, width], cells) = (vision.dims(), grid * grid);
+        let patches = vision.clone().slice([0..batch, positions.saturating_sub(cells)..positions, 0..width]);
+        let mix = dct::matrix(count, [grid, grid], &vision.device()).unsqueeze::<3>().expand([batch, count, cells]);
+        Some(mix.matmul(patches))
     }
 
     /// The learned queries `[1, queries, width]`.

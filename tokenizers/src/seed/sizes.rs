@@ -178,6 +178,15 @@ impl ReverseConfig {
     }
 }
 
+/// A fixed mix that a start is made of, beside what is learned. Key of ours: absent in released configurations, and absent means
+/// none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mix {
+    /// The lowest frequencies of the two-dimensional cosine transform over the grid of patches, one for each token.
+    Dct,
+}
+
 /// Weights of the losses of the second training stage.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

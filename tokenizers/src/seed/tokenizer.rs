@@ -1,12 +1,12 @@
 //! SEED behind the [`Tokenizer`] trait.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use tessera_layers::ParamSpec;
 use tessera_layers::checkpoint::{ContentHash, canonical_json};
+use tessera_layers::{ParamSpec, Trace};
 
 use super::{PRESETS, SeedConfig, SeedKind, SeedNetwork};
 use crate::tensors::{read_ids, upload_ids, upload_mask};
-use crate::tokenizer::check_maker;
+use crate::tokenizer::{check_maker, mean_over_positions, side_by_side};
 use crate::{
     DecodeOptions, Fingerprint, Input, InputKind, Latents, LoadError, Output, TokenLayout, Tokenizer, TokenizerError,
     TokenizerInfo, Tokens,
@@ -115,6 +115,48 @@ impl Tokenizer for Seed {
     fn embed(&self, tokens: &Tokens) -> Result<Latents, TokenizerError> {
         embed(&self.network, &self.info, tokens, &self.device)
     }
+
+    fn item_vectors(&self, input: &Input) -> Result<Vec<(&'static str, Tensor<2>)>, TokenizerError> {
+        item_vectors(&self.network, &self.config, input, &self.device)
+    }
+}
+
+/// Causal embeddings, what is left of them behind the codebook, and the features that these come to.
+pub(crate) fn item_vectors(
+    network: &SeedNetwork,
+    config: &SeedConfig,
+    input: &Input,
+    device: &Device,
+) -> Result<Vec<(&'static str, Tensor<2>)>, TokenizerError> {
+    let images = checked(config, input)?.clone().to_device(device);
+    let (codec, trace) = (network.codec(), &mut Trace::none());
+    let embeddings = network.encoder().forward(normalise(images), trace);
+    let ids = codec.quantizer().indices(codec.latents(embeddings.clone()));
+    let dequantized = codec.dequantize(codec.quantizer().vectors(ids), trace);
+    let features = codec.features(dequantized.clone(), trace);
+    Ok(vec![
+        ("causal embeddings", side_by_side(embeddings.clone())),
+        ("causal embeddings, mean", mean_over_positions(embeddings)),
+        ("dequantized tokens", side_by_side(dequantized.clone())),
+        ("dequantized tokens, mean", mean_over_positions(dequantized)),
+        ("semantic features of tokens", side_by_side(features)),
+    ])
+}
+
+/// The pictures, of the model's size.
+fn checked<'a>(config: &SeedConfig, input: &'a Input) -> Result<&'a Tensor<4>, TokenizerError> {
+    let images = input.images()?;
+    let [_, channels, height, width] = images.dims();
+    let vit = &config.encoder.vit;
+    let side = vit.img_size;
+    if [channels, height, width] == [3, side, side] && vit.in_chans == 3 {
+        return Ok(images);
+    }
+    Err(TokenizerError::Input {
+        what: "pictures",
+        expected: format!("[batch, {}, {side}, {side}], and RGB", vit.in_chans),
+        found: format!("{:?}", images.dims()),
+    })
 }
 
 /// Tokens of pictures in 0..=1.
@@ -125,17 +167,8 @@ pub(crate) fn encode(
     input: &Input,
     device: &Device,
 ) -> Result<Tokens, TokenizerError> {
-    let images = input.images()?;
-    let [batch, channels, height, width] = images.dims();
-    let vit = &config.encoder.vit;
-    let side = vit.img_size;
-    if [channels, height, width] != [3, side, side] || vit.in_chans != 3 {
-        return Err(TokenizerError::Input {
-            what: "pictures",
-            expected: format!("[batch, {}, {side}, {side}], and RGB", vit.in_chans),
-            found: format!("{:?}", images.dims()),
-        });
-    }
+    let images = checked(config, input)?;
+    let [batch, ..] = images.dims();
     let ids = match batch {
         0 => Vec::new(),
         _ => read_ids(network.encode(normalise(images.clone().to_device(device))))?,

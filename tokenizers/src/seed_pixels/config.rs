@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ConfigError;
-use crate::seed::{SeedConfig, divides, scaled, within};
+use crate::seed::{Mix, SeedConfig, divides, scaled, within};
 
 /// How pixels are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,10 @@ pub struct PixelConfig {
     pub depth: usize,
     /// Attention heads.
     pub heads: usize,
+    /// What patches start from beside a learned vector or noise. With `dct` each starts from the inverse cosine transform of the tokens
+    /// that are there, one frequency a token, as `query_mix` of the encoder makes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch_mix: Option<Mix>,
     /// Hidden units of a block's MLP over the width.
     pub mlp_ratio: f64,
     /// Share of training items whose condition is left out, for guidance; of a flow only.
@@ -42,6 +46,10 @@ pub struct PixelConfig {
     pub steps: usize,
     /// Guidance scale where nothing else is asked for.
     pub guidance: f64,
+    /// Weight of the squared error beside the absolute one, likeness and slopes in the loss of a decoder of one pass. Where a picture is open,
+    /// the absolute error asks for the commonest colour, which is the background's; the squared one for the mean.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub squared_error: f64,
     /// Share of the training over which the pixels' loss gains its full weight.
     pub ramp: f64,
     /// Whether training changes the encoder too; it is frozen where absent, as in SEED's second stage.
@@ -59,16 +67,22 @@ impl Default for PixelConfig {
             width: 256,
             depth: 6,
             heads: 4,
+            patch_mix: None,
             mlp_ratio: 4.0,
             null_probability: 0.1,
             prefix_probability: 0.5,
             steps: 25,
             guidance: 2.0,
+            squared_error: 0.0,
             ramp: 0.2,
             train_encoder: false,
             contrast: 0.0,
         }
     }
+}
+
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 impl PixelConfig {
@@ -104,7 +118,11 @@ impl PixelConfig {
                 return Err(ConfigError::invalid(key, "a share from 0 to 1", share.to_string()));
             }
         }
-        for (key, number) in [("pixels.guidance", self.guidance), ("pixels.contrast", self.contrast)] {
+        for (key, number) in [
+            ("pixels.guidance", self.guidance),
+            ("pixels.squared_error", self.squared_error),
+            ("pixels.contrast", self.contrast),
+        ] {
             if !(number >= 0.0 && number.is_finite()) {
                 return Err(ConfigError::invalid(key, "a number from 0 on", number.to_string()));
             }

@@ -7,6 +7,8 @@ use tessera_shaders::{PatchOrder, modulated_norm, norm, patchify, unpatchify};
 
 use super::block::{EPSILON, PixelBlock, xavier, zero};
 use super::config::{PixelConfig, PixelKind, SeedPixelsConfig};
+use super::model::Shown;
+use crate::dct;
 use crate::flextok::{blend, sinusoids};
 
 /// Width of the sinusoids of time.
@@ -19,6 +21,8 @@ pub struct PixelCondition {
     pub context: Tensor<3>,
     /// The pooled part of what shifts, scales and gates, `[batch, width]`.
     pub pooled: Tensor<2>,
+    /// What `patch_mix` adds to the patches' start, `[batch, patches, width]`.
+    pub spread: Option<Tensor<3>>,
 }
 
 /// A transformer over `[context ; patches]`, under `pixel_decoder`.
@@ -27,6 +31,7 @@ pub struct PixelDecoder {
     mask_vector: Param<Tensor<1>>,
     context_proj: Linear,
     context_type: Param<Tensor<1>>,
+    mix_proj: Option<Linear>,
     null_context: Param<Tensor<1>>,
     pooled_proj: Linear,
     null_pooled: Param<Tensor<1>>,
@@ -55,6 +60,10 @@ impl PixelDecoder {
             mask_vector: learned("mask_vector", config.seed.width())?,
             context_proj: xavier(&params.at("context_proj"), [config.seed.width(), width])?,
             context_type: learned("context_type", width)?,
+            mix_proj: pixels
+                .patch_mix
+                .map(|_| xavier(&params.at("mix_proj"), [config.seed.width(), width]))
+                .transpose()?,
             null_context: learned("null_context", width)?,
             pooled_proj: xavier(&params.at("pooled_proj"), [channels, width])?,
             null_pooled: learned("null_pooled", width)?,
@@ -82,9 +91,11 @@ impl PixelDecoder {
         blend(dequantized, self.mask_vector.val(), shares, [batch, tokens])
     }
 
-    /// Context `[batch, tokens, seed width]` and pooled features `[batch, channels]` as the transformer reads them; rows that `nulls`
-    /// marks are without.
-    pub fn condition(&self, context: Tensor<3>, pooled: Tensor<2>, nulls: &[bool]) -> PixelCondition {
+    /// Context `[batch, tokens, seed width]` and pooled features `[batch, channels]` as the transformer reads them; rows that are shown
+    /// nothing are without.
+    pub fn condition(&self, context: Tensor<3>, pooled: Tensor<2>, shown: &[Shown]) -> PixelCondition {
+        let nulls: Vec<bool> = shown.iter().map(|shown| shown.is_null).collect();
+        let spread = self.mix_proj.as_ref().map(|mix| self.spread(mix, context.clone(), shown));
         let context = self.context_proj.forward(norm(context, EPSILON));
         let [batch, tokens, width] = context.dims();
         let share = |null: &bool| f32::from(u8::from(*null));
@@ -92,7 +103,17 @@ impl PixelDecoder {
         let context = blend(context, self.null_context.val(), shares, [batch, tokens]);
         let pooled = self.pooled_proj.forward(pooled).reshape([batch, 1, width]);
         let pooled = blend(pooled, self.null_pooled.val(), nulls.iter().map(share).collect(), [batch, 1]);
-        self.typed(context, pooled.reshape([batch, width]))
+        PixelCondition { spread, ..self.typed(context, pooled.reshape([batch, width])) }
+    }
+
+    /// The inverse cosine transform of the tokens that are shown, `[batch, patches, width]`.
+    fn spread(&self, mix: &Linear, context: Tensor<3>, shown: &[Shown]) -> Tensor<3> {
+        let ([batch, tokens, _], cells, device) = (context.dims(), self.grid * self.grid, context.device());
+        let there = |shown: &Shown, at: usize| f32::from(u8::from(!shown.is_null && at < shown.keep));
+        let there: Vec<f32> = shown.iter().flat_map(|shown| (0..tokens).map(move |at| there(shown, at))).collect();
+        let there = Tensor::<3>::from_data(TensorData::new(there, [batch, tokens, 1]), &device);
+        let inverse = dct::matrix(tokens, [self.grid; 2], &device).transpose().unsqueeze::<3>();
+        inverse.expand([batch, cells, tokens]).matmul(mix.forward(context) * there)
     }
 
     /// The condition of rows without one.
@@ -105,7 +126,7 @@ impl PixelDecoder {
 
     fn typed(&self, context: Tensor<3>, pooled: Tensor<2>) -> PixelCondition {
         let [_, _, width] = context.dims();
-        PixelCondition { context: context + self.context_type.val().reshape([1, 1, width]), pooled }
+        PixelCondition { context: context + self.context_type.val().reshape([1, 1, width]), pooled, spread: None }
     }
 
     /// The velocity `[batch, 3, side, side]` at noised pictures of the same shape, one time in 0..=1 for each; `None` for a decoder
@@ -116,8 +137,8 @@ impl PixelDecoder {
         let waves = sinusoids(times, FREQUENCIES, 1.0, &x.device());
         let time = time_out.forward(activation::silu(time_in.forward(waves)));
         let patches = patch_proj.forward(patchify(x, self.patch, PatchOrder::ChannelsFirst));
-        let numbers = time + condition.pooled;
-        Some(self.transform(patches, condition.context, numbers))
+        let numbers = time + condition.pooled.clone();
+        Some(self.transform(patches, condition, numbers))
     }
 
     /// Pictures `[batch, 3, side, side]` in one pass, nominally in -1..=1; `None` for a flow.
@@ -125,12 +146,18 @@ impl PixelDecoder {
         let start = self.mask_patch.as_ref()?.val();
         let ([batch, _], [width]) = (condition.pooled.dims(), start.dims());
         let patches = start.reshape([1, 1, width]).expand([batch, self.grid * self.grid, width]);
-        Some(self.transform(patches, condition.context, condition.pooled))
+        let numbers = condition.pooled.clone();
+        Some(self.transform(patches, condition, numbers))
     }
 
-    fn transform(&self, patches: Tensor<3>, context: Tensor<3>, numbers: Tensor<2>) -> Tensor<4> {
+    fn transform(&self, patches: Tensor<3>, condition: PixelCondition, numbers: Tensor<2>) -> Tensor<4> {
+        let PixelCondition { context, spread, .. } = condition;
         let ([batch, count, width], [_, tokens, _]) = (patches.dims(), context.dims());
         let patches = patches + positions(self.grid, width, &context.device());
+        let patches = match spread {
+            Some(spread) => patches + spread,
+            None => patches,
+        };
         let mut x = Tensor::cat(vec![context, patches], 1);
         let numbers = activation::silu(numbers);
         for block in &self.blocks {

@@ -34,6 +34,7 @@ pub fn sample_pixels(
             PixelCondition {
                 context: Tensor::cat(vec![condition.context, null.context], 0),
                 pooled: Tensor::cat(vec![condition.pooled, null.pooled], 0),
+                spread: condition.spread.map(|spread| Tensor::cat(vec![spread.clone(), spread.zeros_like()], 0)),
             }
         }
         false => condition,

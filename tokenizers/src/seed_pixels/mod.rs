@@ -24,7 +24,7 @@ mod tokenizer;
 pub mod train;
 
 pub use block::PixelBlock;
-pub use checkpoint::{listing, load, random, start};
+pub use checkpoint::{listing, load, random, random_narrow, start};
 pub use config::{PixelConfig, PixelKind, SeedPixelsConfig};
 pub use decoder::{PixelCondition, PixelDecoder};
 pub use flow::{PixelSampling, sample_pixels};

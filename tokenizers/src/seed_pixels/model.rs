@@ -13,6 +13,7 @@ use crate::seed::SeedNetwork;
 pub struct SeedPixelsNetwork {
     seed: SeedNetwork,
     pixels: PixelDecoder,
+    squared_error: f64,
 }
 
 /// What the pixel decoder is shown of an item.
@@ -35,11 +36,11 @@ impl SeedPixelsNetwork {
     /// Takes every tensor; `positions` as of [`EvaVit::new`](crate::seed::EvaVit::new).
     pub fn new(params: &Params, config: &SeedPixelsConfig, positions: usize) -> ParamResult<Self> {
         let seed = SeedNetwork::new(params, &config.seed, positions)?;
-        Ok(Self::joined(seed, PixelDecoder::new(&params.at("pixel_decoder"), config)?))
+        Ok(Self::joined(seed, PixelDecoder::new(&params.at("pixel_decoder"), config)?, config))
     }
 
-    pub(super) fn joined(seed: SeedNetwork, pixels: PixelDecoder) -> Self {
-        Self { seed, pixels }
+    pub(super) fn joined(seed: SeedNetwork, pixels: PixelDecoder, config: &SeedPixelsConfig) -> Self {
+        Self { seed, pixels, squared_error: config.pixels.squared_error }
     }
 
     pub(super) fn fit_positions(&mut self) {
@@ -56,6 +57,11 @@ impl SeedPixelsNetwork {
         &mut self.seed
     }
 
+    /// Weight of the squared error in the loss of a decoder of one pass.
+    pub fn squared_error(&self) -> f64 {
+        self.squared_error
+    }
+
     /// The decoder.
     pub fn pixels(&self) -> &PixelDecoder {
         &self.pixels
@@ -65,12 +71,11 @@ impl SeedPixelsNetwork {
     /// and pooled features are made of that part alone.
     pub fn condition(&self, dequantized: Tensor<3>, shown: &[Shown]) -> PixelCondition {
         let keep: Vec<usize> = shown.iter().map(|shown| shown.keep).collect();
-        let nulls: Vec<bool> = shown.iter().map(|shown| shown.is_null).collect();
         let codec = self.seed.codec();
         let context = codec.decoded(self.pixels.prefix(dequantized, &keep), &mut Trace::none());
         let features = codec.head().forward(context.clone(), &mut Trace::none());
         let [batch, _, channels] = features.dims();
         let pooled = features.mean_dim(1).reshape([batch, channels]);
-        self.pixels.condition(context, pooled, &nulls)
+        self.pixels.condition(context, pooled, shown)
     }
 }

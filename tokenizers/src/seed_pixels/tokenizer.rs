@@ -127,4 +127,8 @@ impl Tokenizer for SeedPixels {
     fn embed(&self, tokens: &Tokens) -> Result<Latents, TokenizerError> {
         seed::embed(self.network.seed(), &self.info, tokens, &self.device)
     }
+
+    fn item_vectors(&self, input: &Input) -> Result<Vec<(&'static str, Tensor<2>)>, TokenizerError> {
+        seed::item_vectors(self.network.seed(), &self.config.seed, input, &self.device)
+    }
 }

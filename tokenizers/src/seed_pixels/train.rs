@@ -94,7 +94,13 @@ pub fn pixel_losses(
     let condition = network.condition(codec.dequantized.clone(), &shown);
     let target = images.mul_scalar(2.0).sub_scalar(1.0);
     if let Some(pictures) = network.pixels().pictures(condition.clone()) {
-        let pixels = picture_loss(pictures.clone(), target);
+        let pixels = match network.squared_error() {
+            weight if weight > 0.0 => {
+                let squared = (pictures.clone() - target.clone()).square().mean();
+                picture_loss(pictures.clone(), target) + squared.mul_scalar(weight)
+            }
+            _ => picture_loss(pictures.clone(), target),
+        };
         let pictures = Some(pictures.add_scalar(1.0).mul_scalar(0.5));
         return Ok(PixelLosses { codec, pixels, pictures });
     }

@@ -5,7 +5,7 @@ use tessera_layers::Trace;
 
 use super::{Scales, TokenFlowConfig, TokenFlowNetwork};
 use crate::tensors::{read_ids, upload_ids, upload_mask};
-use crate::tokenizer::check_maker;
+use crate::tokenizer::{check_maker, mean_over_positions, side_by_side};
 use crate::{DecodeOptions, Input, Latents, Output, Tokenizer, TokenizerError, TokenizerInfo, Tokens};
 
 /// A TokenFlow ready for use.
@@ -122,5 +122,20 @@ impl Tokenizer for TokenFlow {
             None => vectors,
         };
         Ok(Latents { vectors, layout: tokens.layout().clone() })
+    }
+
+    /// Both halves of the sum of all scales, and the semantic features that it comes to.
+    fn item_vectors(&self, input: &Input) -> Result<Vec<(&'static str, Tensor<2>)>, TokenizerError> {
+        let sum = self.sum(&self.encode(input)?, &DecodeOptions::default())?;
+        let ([batch, width, rows, columns], semantic) = (sum.dims(), self.config.semantic_code_dim);
+        let cells = sum.clone().reshape([batch, width, rows * columns]).swap_dims(1, 2);
+        let features = self.network.semantic_features(sum, &mut Trace::none());
+        Ok(vec![
+            ("semantic codes", side_by_side(cells.clone().narrow(2, 0, semantic))),
+            ("semantic codes, mean", mean_over_positions(cells.clone().narrow(2, 0, semantic))),
+            ("pixel codes", side_by_side(cells.clone().narrow(2, semantic, width - semantic))),
+            ("pixel codes, mean", mean_over_positions(cells.narrow(2, semantic, width - semantic))),
+            ("semantic features of tokens, mean", mean_over_positions(features)),
+        ])
     }
 }
