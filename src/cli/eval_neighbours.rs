@@ -39,7 +39,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         prepare(folder)?;
     }
     let device = common.open_device()?;
-    let tokenizer = common.open_tokenizer(&device)?;
+    let tokenizer = common.open_tokenizer(false, &device)?;
     let info = tokenizer.info();
     let [side, _] =
         info.image_size.context("--knn: the model takes pictures of any size, expected one of a size of its own")?;
