@@ -31,7 +31,7 @@ use super::output::{Done, bytes, table};
 #[command(after_help = "Examples:\n  tessera eval photos/ --tile --baselines jpeg:1-20,webp:0-5 -o report/\n  \
                         tessera eval photos/ --tokens 16,64 --min-psnr 22\n  \
                         tessera eval samples/ --against unseen/ --learnt train/ -o report/\n  \
-                        tessera eval --knn '{path=\"val\", labels=\"labels.csv\", class_column=\"group\"}'\n  \
+                        tessera eval --knn '{path=\"val\", labels=\"labels.csv\", class_column=\"group_id\"}'\n  \
                         tessera eval decoded/ meshes/ --points 100000 -o report/\n  \
                         tessera eval meshes/ -o report/\n\n\
                         Bits per pixel are tokens x log2(vocabulary) / pixels, for JPEG and WebP those of the whole file.")]

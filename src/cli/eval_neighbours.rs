@@ -18,7 +18,7 @@ use super::output::{Done, table};
 #[derive(Args)]
 #[command(next_help_heading = "Nearest neighbours")]
 pub struct NeighbourArguments {
-    /// In place of DATA: pictures with classes, given as --data of train is, with labels and class_column. How often the vote of
+    /// In place of DATA: pictures with classes, given as --data of train is, with labels and class_column (a column of whole numbers). How often the vote of
     /// the nearest neighbours names a picture's class, by the model's vectors, by the pixels themselves, and by a network
     /// (EfficientNet-Lite0; not with --no-networks).
     #[arg(long, value_name = "SOURCE", value_parser = parse_source)]

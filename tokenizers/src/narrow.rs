@@ -33,8 +33,8 @@ mod tests {
         assert_eq!(start("layer.attention.self.query.weight", &[128, 100], old), Init::Normal(0.1));
         assert_eq!(start("layer.output.dense.weight", &[128, 100], old), Init::Normal(0.04));
         assert_eq!(start("embeddings.patch_embedding.weight", &[8, 3, 5, 5], old), Init::Normal(1.0 / 75.0_f32.sqrt()));
-        assert_eq!(start("embeddings.position_embedding.weight", &[64, 128], old), Init::Normal(0.1));
-        assert_eq!(start("cls_token", &[1, 1, 8], old), Init::Normal(0.1));
+        assert_eq!(start("embeddings.position_embedding.weight", &[64, 128], old), old.scaled(5.0));
+        assert_eq!(start("cls_token", &[1, 1, 8], old), old.scaled(5.0));
         for kept in [Init::Zeros, Init::Uniform(0.1), Init::Normal(1.0)] {
             assert_eq!(start("query_tokens", &[1, 8, 8], kept), kept);
         }
