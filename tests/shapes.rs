@@ -129,8 +129,8 @@ fn eval_of_meshes_refuses_what_is_no_pair() {
     let value = |line: &str, name: &str| line.strip_prefix(name).unwrap().trim().parse::<f64>().unwrap();
     assert!(value(lines[0], "chamfer-l1") < 0.02 && value(lines[1], "iou") > 0.99, "{one}");
     assert_eq!(lines.len(), 3);
-    let mut alone = tessera();
-    assert!(refused(alone.arg("eval").arg(&shapes)).contains("two folders of meshes"));
+    let mut three = tessera();
+    assert!(refused(three.arg("eval").args([&shapes, &shapes, &truth])).contains("two folders of meshes"));
     assert!(refused(&mut eval(&shapes, &folder.path().join("none"), &[])).contains("nothing there"));
     let pictures = folder.path().join("pictures");
     std::fs::create_dir(&pictures).unwrap();

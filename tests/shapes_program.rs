@@ -291,7 +291,7 @@ fn the_built_in_model_brings_a_shape_through_its_tokens() {
             printed(command.args(words).args(["--device", device]).arg(at(input)).arg("-o").arg(at(out)))
         };
         run(&["encode"], "plate.ply", "plate.tsr");
-        assert_eq!(load_tokens(&at("plate.tsr"), false).unwrap().tokens.positions(), 511);
+        assert_eq!(load_tokens(at("plate.tsr"), false).unwrap().tokens.positions(), 511);
         assert!(std::fs::metadata(at("plate.tsr")).unwrap().len() < 620);
         run(&["decode", "--resolution", "65"], "plate.tsr", "back.ply");
         assert!(check_mesh(&load_mesh(at("back.ply")).unwrap()).manifold);
