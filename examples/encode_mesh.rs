@@ -4,22 +4,22 @@
 //! cargo run --release --example encode_mesh [MODEL [MESH]]
 //! ```
 //!
-//! Without a model a small one with random weights shows the way; its shapes look like nothing.
+//! Without a model the small one that is built in does it, on a procedural shape if there is no mesh either.
 
 use std::error::Error;
 
-use burn::tensor::Device;
 use tessera::datasets::shape::{ProceduralShapes, load_mesh, save_mesh};
-use tessera::tokenizers::vat::VatConfig;
-use tessera::tokenizers::{ModelConfig, TokenFile, save_tokens, write_tsr};
-use tessera::{DecodeOptions, DeviceChoice, Tokenizer, decode_shape, encode_shape, from_pretrained, scale_ends};
+use tessera::tokenizers::{TokenFile, save_tokens, write_tsr};
+use tessera::{
+    DecodeOptions, DeviceChoice, decode_shape, default_shape_tokenizer, encode_shape, from_pretrained, scale_ends,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let device = DeviceChoice::Auto.open()?;
     let mut arguments = std::env::args().skip(1);
     let tokenizer = match arguments.next() {
         Some(model) => from_pretrained(&model, &device)?,
-        None => small(&device)?,
+        None => default_shape_tokenizer(&device)?,
     };
     let mesh = match arguments.next() {
         Some(path) => load_mesh(path)?,
@@ -41,13 +41,4 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
-}
-
-/// A VAT that runs in a moment.
-fn small(device: &Device) -> Result<Box<dyn Tokenizer>, Box<dyn Error>> {
-    let mut config = VatConfig::preset("vat-512b").ok_or("no such preset")?;
-    (config.encoder.dim, config.encoder.depth, config.input.num_points) = (64, 2, 1024);
-    (config.decoder.dim, config.decoder.depth, config.decoder.plane_tokens) = (64, 2, 8);
-    config.triplane.channels = vec![64, 32];
-    Ok(ModelConfig::Vat(config).random(0, device)?)
 }

@@ -54,7 +54,7 @@ fn complete_image() {
 
 #[test]
 fn encode_mesh() {
-    run("encode_mesh", &[], &["encoded.tsr"]);
+    run("encode_mesh", &[], &["encoded.tsr", "decoded-511.ply"]);
 }
 
 #[test]
