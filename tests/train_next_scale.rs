@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{open, picture, printed, refused, tessera, tiny_model};
+use common::{lines, open, picture, printed, refused, tessera, tiny_model};
 use serde_json::{Value, json};
 use tessera::DeviceChoice;
 use tessera::datasets::shape::{Solid, save_mesh};
@@ -76,12 +76,6 @@ fn train(folder: &Path, out: &str, arguments: &[&str]) -> Command {
     let mut command = common::train(folder, out);
     command.args(arguments);
     command
-}
-
-fn lines(run: &Path, kind: &str) -> Vec<Value> {
-    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines.filter(|line| line["kind"] == kind).collect()
 }
 
 /// Three shapes of a class, and where their meshes lie.

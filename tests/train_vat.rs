@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use common::{open, printed, refused, tessera};
+use common::{lines, open, printed, refused, tessera};
 use serde_json::{Value, json};
 use tessera::datasets::shape::{Solid, save_mesh};
 use tessera::datasets::{LoadOptions, Picture, load_picture};
@@ -68,13 +68,6 @@ fn train(folder: &Path, out: &str, arguments: &[&str]) -> Command {
     let mut command = common::train(folder, out);
     command.args(arguments);
     command
-}
-
-/// Lines of the log of one kind.
-fn lines(run: &Path, kind: &str) -> Vec<Value> {
-    let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines.filter(|line| line["kind"] == kind).collect()
 }
 
 /// Tokens of the prefixes that were judged; each with an IoU from 0 to 1.

@@ -17,7 +17,7 @@ use super::common::Common;
 use super::decode_shapes;
 use super::flow::FlowArguments;
 use super::inputs::outputs;
-use super::output::{Done, table};
+use super::output::Done;
 
 /// Decodes token files to PNG pictures, with the model that made them; those of shapes (VAT) to meshes; those of SEED, which
 /// makes no pictures, to the features that a diffusion model takes.
@@ -87,12 +87,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         files.push(json!({ "input": input, "output": out, "width": width, "height": height, "seconds": seconds }));
         quiet.push(out.display().to_string());
     }
-    Ok(Done {
-        text: table(&rows),
-        json: json!({ "files": files, "peak_memory_bytes": tessera::peak_memory() }),
-        quiet: quiet.join("\n"),
-        passed: true,
-    })
+    Ok(Done::of_files(&rows, &files, &quiet))
 }
 
 /// Whether shapes are asked for: by the name of what is written or, where that is a folder, by the layout of the tokens, which of

@@ -12,7 +12,7 @@ use tessera::{DecodeOptions, Error, Tokenizer};
 use super::common::Common;
 use super::decode::Arguments;
 use super::inputs::{check_mesh_output, outputs};
-use super::output::{Done, table};
+use super::output::Done;
 
 pub fn run(arguments: &Arguments, tokenizer: &dyn Tokenizer, options: &DecodeOptions, common: &Common) -> Result<Done> {
     let outputs = outputs(&arguments.tokens, &arguments.out, "ply")?;
@@ -50,12 +50,7 @@ pub fn run(arguments: &Arguments, tokenizer: &dyn Tokenizer, options: &DecodeOpt
             }));
         }
     }
-    Ok(Done {
-        text: table(&rows),
-        json: json!({ "files": files, "peak_memory_bytes": tessera::peak_memory() }),
-        quiet: quiet.join("\n"),
-        passed: true,
-    })
+    Ok(Done::of_files(&rows, &files, &quiet))
 }
 
 /// The name of one of several shapes of a token file: `chair.ply` becomes `chair-0003.ply`.

@@ -11,7 +11,7 @@ use tessera::tokenizers::save_tokens;
 use super::common::{Common, PictureOptions};
 use super::encode_shapes;
 use super::inputs::{holds_meshes, outputs, pictures, read_picture, refuse_mesh};
-use super::output::{Done, bytes, table};
+use super::output::{Done, bytes};
 
 /// Encodes pictures (PNG, JPEG, WebP), or meshes (PLY, OBJ, STL, GLB, glTF) where the model is one of shapes. A picture is resized to the model's size as the model's release does it; with
 /// --tile it keeps its size and is encoded tile by tile.
@@ -101,10 +101,5 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok(Done {
-        text: table(&rows),
-        json: json!({ "files": files, "peak_memory_bytes": tessera::peak_memory() }),
-        quiet: quiet.join("\n"),
-        passed: true,
-    })
+    Ok(Done::of_files(&rows, &files, &quiet))
 }

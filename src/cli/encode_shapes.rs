@@ -11,7 +11,7 @@ use tessera::tokenizers::{InputKind, save_tokens};
 use super::common::Common;
 use super::encode::Arguments;
 use super::inputs::{meshes, outputs, read_mesh};
-use super::output::{Done, bytes, table};
+use super::output::{Done, bytes};
 
 pub fn run(arguments: &Arguments, tokenizer: &dyn Tokenizer, device: &Device, common: &Common) -> Result<Done> {
     let info = tokenizer.info();
@@ -54,10 +54,5 @@ pub fn run(arguments: &Arguments, tokenizer: &dyn Tokenizer, device: &Device, co
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok(Done {
-        text: table(&rows),
-        json: json!({ "files": files, "peak_memory_bytes": tessera::peak_memory() }),
-        quiet: quiet.join("\n"),
-        passed: true,
-    })
+    Ok(Done::of_files(&rows, &files, &quiet))
 }

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use serde::Serialize;
 use serde_json::json;
 use tessera::Framing;
 use tessera::datasets::{LoadOptions, Picture, write_atomically};
@@ -21,7 +20,7 @@ use super::eval_shapes::ShapeArguments;
 use super::flow::FlowArguments;
 use super::inputs::{holds_meshes, pictures, read_picture};
 use super::judges::JudgeOptions;
-use super::output::{Done, bytes, table};
+use super::output::{Done, Skipped, bytes, passed_over, table};
 
 /// Measures a tokenizer on a set of pictures: bits per pixel, PSNR, SSIM, MS-SSIM, perceptual distances and codebook usage
 /// for every token count, beside JPEG and WebP. Each picture is encoded once and decoded from each count; with --tile at its full
@@ -73,13 +72,6 @@ pub struct Arguments {
     pub(super) picture: PictureOptions,
     #[command(flatten)]
     flow: FlowArguments,
-}
-
-/// A picture that was passed over.
-#[derive(Serialize)]
-struct Skipped {
-    name: String,
-    reason: String,
 }
 
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
@@ -210,14 +202,8 @@ fn describe_report(report: &Report, skipped: &[Skipped]) -> String {
         (true, 0) => format!("in tiles of {} pixels", report.framing.side),
         (true, overlap) => format!("in tiles of {} pixels that share {overlap}", report.framing.side),
     };
-    let mut text = format!("{}{} pictures {how}\n", table(&rows), report.pictures);
-    if !skipped.is_empty() {
-        text += &format!("{} passed over:\n", skipped.len());
-        for Skipped { name, reason } in skipped {
-            text += &format!("  {name}: {reason}\n");
-        }
-    }
-    text
+    let text = format!("{}{} pictures {how}\n", table(&rows), report.pictures);
+    text + &passed_over(skipped)
 }
 
 fn row(point: &Point, names: &[&String], sets: &[&String]) -> Vec<String> {

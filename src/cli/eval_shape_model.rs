@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use serde::Serialize;
 use serde_json::json;
 use tessera::datasets::shape::{Mesh, ProceduralShapes, load_mesh, mesh_folder};
 use tessera::datasets::{Sheet, save_png};
@@ -15,7 +14,7 @@ use super::common::Common;
 use super::counts::counts;
 use super::eval::{Arguments, prepare, write_report};
 use super::inputs::holds_meshes;
-use super::output::{Done, table};
+use super::output::{Done, Skipped, passed_over, table};
 use super::reconstruct_shape::{SIDE, drawn, number, said};
 
 /// Shapes that are drawn with all their prefixes.
@@ -26,13 +25,6 @@ const LATTICE: usize = 97;
 
 /// Seed of the procedural shapes; that of a training is another, as long as nobody asks for this one.
 const SOLIDS: u64 = 0x50_11d5;
-
-/// A shape that was passed over.
-#[derive(Serialize)]
-struct Skipped {
-    name: String,
-    reason: String,
-}
 
 /// Where shapes come from.
 enum Shape {
@@ -169,13 +161,7 @@ fn describe_report(report: &ShapeModelReport, skipped: &[Skipped]) -> String {
         usage.map_or(0.0, |usage| 100.0 * usage.share),
         usage.map_or(0.0, |usage| usage.perplexity),
     );
-    if !skipped.is_empty() {
-        text += &format!("{} passed over:\n", skipped.len());
-        for Skipped { name, reason } in skipped {
-            text += &format!("  {name}: {reason}\n");
-        }
-    }
-    text
+    text + &passed_over(skipped)
 }
 
 /// Whether the data are shapes for a model, rather than two folders to compare.

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
-use serde::Serialize;
 use serde_json::json;
 use tessera::datasets::shape::{Mesh, RenderOptions, View, load_mesh, mesh_folder, render};
 use tessera::datasets::{Sheet, save_png};
@@ -15,7 +14,7 @@ use tessera::eval::{ShapeFigures, ShapeOptions, ShapePair, ShapeReport, compare_
 use super::common::Common;
 use super::eval::{Arguments, at_least_one, prepare, write_report};
 use super::inputs::holds_meshes;
-use super::output::{Done, table};
+use super::output::{Done, Skipped, passed_over, table};
 
 /// How meshes are compared.
 #[derive(Args)]
@@ -57,13 +56,6 @@ impl ShapeArguments {
     pub(super) fn solids(&self) -> u64 {
         self.solids
     }
-}
-
-/// A shape without a partner, or that cannot be read or compared.
-#[derive(Serialize)]
-struct Skipped {
-    name: String,
-    reason: String,
 }
 
 /// Pairs that are drawn beside each other.
@@ -217,13 +209,7 @@ fn describe(report: &ShapeReport, mean: &ShapeFigures, skipped: &[Skipped]) -> S
     rows.push(row("mean", mean, [sound, String::new(), String::new()]));
     let mut text = table(&rows);
     text += &format!("{} shapes, {} points on each\n", report.shapes, report.options.samples);
-    if !skipped.is_empty() {
-        text += &format!("{} passed over:\n", skipped.len());
-        for Skipped { name, reason } in skipped {
-            text += &format!("  {name}: {reason}\n");
-        }
-    }
-    text
+    text + &passed_over(skipped)
 }
 
 fn distance(text: &str) -> Result<f64, String> {

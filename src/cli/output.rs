@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::common::Common;
@@ -17,6 +18,34 @@ pub struct Done {
     pub quiet: String,
     /// Whether every check passed.
     pub passed: bool,
+}
+
+impl Done {
+    /// One row, one object and one bare value for each file.
+    pub fn of_files(rows: &[Vec<String>], files: &[Value], quiet: &[String]) -> Self {
+        Self {
+            text: table(rows),
+            json: json!({ "files": files, "peak_memory_bytes": tessera::peak_memory() }),
+            quiet: quiet.join("\n"),
+            passed: true,
+        }
+    }
+}
+
+/// An item that was passed over.
+#[derive(Serialize)]
+pub struct Skipped {
+    pub name: String,
+    pub reason: String,
+}
+
+/// Says what was passed over, and why; nothing if nothing was.
+pub fn passed_over(skipped: &[Skipped]) -> String {
+    if skipped.is_empty() {
+        return String::new();
+    }
+    let lines = skipped.iter().map(|Skipped { name, reason }| format!("  {name}: {reason}\n"));
+    format!("{} passed over:\n{}", skipped.len(), lines.collect::<String>())
 }
 
 /// Prints the outcome and turns it into the exit code: 0 done, 1 a check failed, 2 an error.

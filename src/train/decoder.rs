@@ -1,6 +1,6 @@
 //! Training next-token generators and NAR on a tokenizer's tokens.
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::Device;
 use rand_chacha::ChaCha8Rng;
 use tessera_generators::decoder::{Decoder, DecoderConfig, DecoderGenerator, IGNORED, ModelType, Prompt, taught};
 use tessera_generators::{Content, Generator, GeneratorInfo, Words};
@@ -8,7 +8,7 @@ use tessera_layers::ParamSpec;
 use tessera_tokenizers::LoadError;
 
 use super::architecture::start_network;
-use super::codes::{CodeBatch, Codes};
+use super::codes::CodeBatch;
 use super::generator::{GeneratorLosses, GeneratorObjective};
 use super::training_codes::TrainingCodes;
 use super::{TrainConfig, TrainError};
@@ -80,12 +80,7 @@ impl GeneratorObjective for DecoderObjective {
         batch: &CodeBatch,
         _rng: &mut ChaCha8Rng,
     ) -> Result<GeneratorLosses, TrainError> {
-        let ids: Tensor<2, Int> = match &batch.codes {
-            Codes::Ids(ids) => ids.clone().squeeze_dim(2),
-            Codes::Latents(_) => {
-                return Err(crate::Error::Unfit("next tokens are learnt from ids, not from latents".to_owned()).into());
-            }
-        };
+        let ids = batch.ids("next tokens")?;
         let taught = taught(network, ids, &self.prompt(batch), self.label_smoothing);
         let others = match self.z_loss_weight > 0.0 {
             true => vec![("z", self.z_loss_weight, taught.z_loss)],

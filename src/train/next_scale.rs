@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use tessera_generators::next_scale::{
@@ -16,7 +16,7 @@ use tessera_tokenizers::tokenflow::{self, SharedCodes};
 use tessera_tokenizers::{ConfigError, LoadError, ModelConfig, TokenLayout};
 
 use super::architecture::open_weights;
-use super::codes::{CodeBatch, Codes};
+use super::codes::CodeBatch;
 use super::generator::{GeneratorLosses, GeneratorObjective};
 use super::parameters::{Named, Parameters, read_named};
 use super::training_codes::TrainingCodes;
@@ -214,12 +214,7 @@ impl GeneratorObjective for NextScaleObjective {
         batch: &CodeBatch,
         _rng: &mut ChaCha8Rng,
     ) -> Result<GeneratorLosses, TrainError> {
-        let ids: Tensor<2, Int> = match &batch.codes {
-            Codes::Ids(ids) => ids.clone().squeeze_dim(2),
-            Codes::Latents(_) => {
-                return Err(crate::Error::Unfit("scales are learnt from ids, not from latents".to_owned()).into());
-            }
-        };
+        let ids = batch.ids("scales")?;
         let prompt = ScalePrompt::of_items(&self.config.ar, &batch.labels, &batch.captions);
         let taught = taught(network, ids, &prompt, self.label_smoothing, &mut Trace::none());
         let mut others = Vec::new();

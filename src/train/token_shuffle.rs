@@ -10,7 +10,7 @@ use tessera_layers::{ParamSpec, Trace};
 use tessera_tokenizers::LoadError;
 
 use super::architecture::start_network;
-use super::codes::{CodeBatch, Codes};
+use super::codes::CodeBatch;
 use super::generator::{GeneratorLosses, GeneratorObjective};
 use super::training_codes::TrainingCodes;
 use super::{TrainConfig, TrainError};
@@ -80,12 +80,7 @@ impl GeneratorObjective for TokenShuffleObjective {
         batch: &CodeBatch,
         _rng: &mut ChaCha8Rng,
     ) -> Result<GeneratorLosses, TrainError> {
-        let ids: Tensor<2, Int> = match &batch.codes {
-            Codes::Ids(ids) => ids.clone().squeeze_dim(2),
-            Codes::Latents(_) => {
-                return Err(crate::Error::Unfit("windows are learnt from ids, not from latents".to_owned()).into());
-            }
-        };
+        let ids = batch.ids("windows")?;
         let captions = batch.captions.iter().flat_map(|words| self.config.caption(words));
         let captions: Vec<i32> = captions.map(|id| i32::try_from(id).unwrap_or(0)).collect();
         let shape = [batch.len(), self.config.caption_len.unwrap_or(0)];

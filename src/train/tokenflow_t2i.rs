@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use tessera_generators::tokenflow_t2i::{
@@ -15,7 +15,7 @@ use tessera_tokenizers::tokenflow::{self, Scales, SharedCodes, TokenFlowConfig};
 use tessera_tokenizers::{ConfigError, LoadError};
 
 use super::architecture::start_network;
-use super::codes::{CodeBatch, Codes};
+use super::codes::CodeBatch;
 use super::generator::{GeneratorLosses, GeneratorObjective};
 use super::next_scale::SCALES;
 use super::training_codes::TrainingCodes;
@@ -124,12 +124,7 @@ impl GeneratorObjective for TokenFlowT2iObjective {
         batch: &CodeBatch,
         _rng: &mut ChaCha8Rng,
     ) -> Result<GeneratorLosses, TrainError> {
-        let ids: Tensor<2, Int> = match &batch.codes {
-            Codes::Ids(ids) => ids.clone().squeeze_dim(2),
-            Codes::Latents(_) => {
-                return Err(crate::Error::Unfit("scales are learnt from ids, not from latents".to_owned()).into());
-            }
-        };
+        let ids = batch.ids("scales")?;
         let prompt = T2iPrompt::of_words(&batch.captions, false, self.config.special_ids())?;
         let [trained, plain] = &self.codes;
         let codes = if ids.device().is_autodiff() { trained } else { plain };

@@ -85,3 +85,10 @@ pub fn train(folder: &Path, out: &str) -> Command {
     command.arg("train").arg(folder.join("train.toml")).arg("-o").arg(folder.join(out)).arg("--quiet");
     command
 }
+
+/// Lines of a run's log of one kind.
+pub fn lines(run: &Path, kind: &str) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.filter(|line| line["kind"] == kind).collect()
+}

@@ -33,6 +33,17 @@ impl CodeBatch {
     pub fn is_empty(&self) -> bool {
         self.captions.is_empty()
     }
+
+    /// Ids `[batch, positions]` of codes of one id each, on which `what` are learnt.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unfit`] for latents.
+    pub fn ids(&self, what: &str) -> Result<Tensor<2, Int>, crate::Error> {
+        match &self.codes {
+            Codes::Ids(ids) => Ok(ids.clone().squeeze_dim(2)),
+            Codes::Latents(_) => Err(crate::Error::Unfit(format!("{what} are learnt from ids, not from latents"))),
+        }
+    }
 }
 
 /// Values of items side by side, as they lie in memory.
