@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, module};
-use tessera_shaders::{conv3x3, conv3x3_doubled};
+use tessera_shaders::{conv3x3, conv3x3_doubled, conv3x3_halved};
 
 use crate::Init;
 use crate::params::{ParamResult, Params};
@@ -71,6 +71,9 @@ impl Conv2d {
     /// stands for its pixel and the two to the right of it.
     pub fn forward_halved(&self, x: Tensor<4>) -> Tensor<4> {
         let (weight, bias) = self.parts();
+        if weight.dims()[2] == 3 {
+            return conv3x3_halved(x, weight, bias);
+        }
         let added = weight.dims()[2].saturating_sub(2);
         let padded = x.pad((0, added, 0, added), 0.0);
         module::conv2d(padded, weight, bias, ConvOptions::new([2, 2], [0, 0], [1, 1], 1))

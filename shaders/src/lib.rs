@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`nearest_code`] | index of the closest codebook row, without the `[n, vocab]` matrix | [`nearest_code_reference`] |
 //! | [`patchify`] / [`unpatchify`] | picture to patch vectors and back, each the other's gradient | [`patchify_reference`] / [`unpatchify_reference`] |
-//! | [`conv3x3`] / [`conv3x3_doubled`] | 3x3 convolution, of the picture or of its enlargement by two (CPU only) | [`conv3x3_reference`] / [`conv3x3_doubled_reference`] |
+//! | [`conv3x3`] / [`conv3x3_doubled`] / [`conv3x3_halved`] | 3x3 convolution, of the picture, of its enlargement by two, or with stride 2 (CPU only) | [`conv3x3_reference`] / [`conv3x3_doubled_reference`] / [`conv3x3_halved_reference`] |
 //! | [`gelu`] | exact GELU (CPU only) | [`gelu_reference`] |
 //! | [`fsq`] / [`fsq_codes`] | quantizer of fixed levels: codes and indices, and codes of indices | [`fsq_reference`] / [`fsq_codes_reference`] |
 //! | [`gated_add`] | gated residual (CPU only) | [`gated_add_reference`] |
@@ -68,7 +68,10 @@ mod triplane_sample;
 
 pub use active::{Kernel, KernelState, kernel_status};
 
-pub use conv3x3::{Conv3x3Ops, conv3x3, conv3x3_doubled, conv3x3_doubled_reference, conv3x3_reference};
+pub use conv3x3::{
+    Conv3x3Ops, Conv3x3Scale, conv3x3, conv3x3_doubled, conv3x3_doubled_reference, conv3x3_halved,
+    conv3x3_halved_reference, conv3x3_reference,
+};
 pub use cpu::inverted_residual::InvertedResidualGeometry;
 pub use cpu::modulation::Modulation;
 pub use euler_step::{EulerStep, EulerStepOps, Projection, euler_step, euler_step_reference};

@@ -4,7 +4,9 @@ mod common;
 
 use burn::tensor::{Device, Tensor};
 use common::{assert_close, devices, tensor, values};
-use tessera_shaders::{conv3x3, conv3x3_doubled, conv3x3_doubled_reference, conv3x3_reference};
+use tessera_shaders::{
+    conv3x3, conv3x3_doubled, conv3x3_doubled_reference, conv3x3_halved, conv3x3_halved_reference, conv3x3_reference,
+};
 
 /// batch, inputs, outputs, height, width: around a tile (4), sixteen tiles (64) and eight channels; more tiles
 /// than channels and fewer.
@@ -63,19 +65,40 @@ fn no_pictures_give_no_pictures() {
 }
 
 #[test]
-fn gradients_equal_those_of_the_reference() {
+fn halvings_agree_with_the_reference() {
     for device in devices() {
-        for doubled in [false, true] {
-            let gradients = |kernel: bool| {
-                let (x, weight, bias) = inputs([2, 5, 7, 6, 9], &device);
+        for size in SIZES.into_iter().filter(|&[.., height, width]| height > 1 && width > 1) {
+            let (x, weight, bias) = inputs(size, &device);
+            let found = conv3x3_halved(x.clone(), weight.clone(), Some(bias.clone()));
+            let expected = conv3x3_halved_reference(x, weight, Some(bias));
+            assert_eq!(found.dims(), expected.dims());
+            assert_close(&values(found), &values(expected), 5e-5, &format!("halved {size:?} on {device:?}"));
+        }
+    }
+}
+
+type Convolution = fn(Tensor<4>, Tensor<4>, Option<Tensor<1>>) -> Tensor<4>;
+
+/// More and fewer channels than a column block (32) and than eight, more and fewer pixels than are gathered at a time (128),
+/// more and fewer pictures than parts (4), odd sizes.
+const GRADIENT_SIZES: [[usize; 5]; 5] =
+    [[2, 5, 7, 6, 9], [1, 3, 8, 2, 2], [3, 40, 16, 13, 12], [6, 33, 9, 5, 7], [1, 2, 3, 24, 25]];
+
+#[test]
+fn gradients_equal_those_of_the_reference() {
+    let pairs: [(&str, Convolution, Convolution); 3] = [
+        ("kept", conv3x3, conv3x3_reference),
+        ("doubled", conv3x3_doubled, conv3x3_doubled_reference),
+        ("halved", conv3x3_halved, conv3x3_halved_reference),
+    ];
+    for device in devices() {
+        for (size, (name, kernel, reference)) in
+            GRADIENT_SIZES.into_iter().flat_map(|size| pairs.map(|pair| (size, pair)))
+        {
+            let gradients = |run: Convolution| {
+                let (x, weight, bias) = inputs(size, &device);
                 let (x, weight) = (x.autodiff().require_grad(), weight.autodiff().require_grad());
                 let bias = bias.autodiff().require_grad();
-                let run = match (kernel, doubled) {
-                    (true, false) => conv3x3,
-                    (true, true) => conv3x3_doubled,
-                    (false, false) => conv3x3_reference,
-                    (false, true) => conv3x3_doubled_reference,
-                };
                 let y = run(x.clone(), weight.clone(), Some(bias.clone()));
                 let gradients = (y.clone() * y.tanh()).sum().backward();
                 [
@@ -84,8 +107,8 @@ fn gradients_equal_those_of_the_reference() {
                     values(bias.grad(&gradients).expect("a gradient")),
                 ]
             };
-            for (found, expected) in gradients(true).iter().zip(gradients(false)) {
-                assert_close(found, &expected, 1e-3, &format!("doubled {doubled} on {device:?}"));
+            for (found, expected) in gradients(kernel).iter().zip(gradients(reference)) {
+                assert_close(found, &expected, 1e-3, &format!("{name} {size:?} on {device:?}"));
             }
         }
     }

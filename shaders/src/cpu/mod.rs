@@ -2,6 +2,7 @@
 
 pub mod attention;
 pub mod conv3x3;
+pub mod conv_weight_gradient;
 pub mod euler_step;
 mod few_rows;
 pub mod fsq;
