@@ -206,6 +206,8 @@ fn shapes_are_generated() {
     printed(generate("rough.png", &["--tokens", "5"]).arg("--preview").arg(&preview));
     assert!(preview.join("0001.png").is_file());
     assert!(refused(&mut generate("no.png", &["--class", "5"])).contains("class 5"));
+    printed(&mut generate("kind.png", &["--kind", "shape", "--tokens", "1"]));
+    assert!(refused(&mut generate("no.png", &["--kind", "picture"])).contains("found one of shapes"));
     let image = picture(folder.path(), "image.png", 20, 20);
     assert!(refused(generate("no.png", &[]).arg("--image").arg(image)).contains("--image"));
 }

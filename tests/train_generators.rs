@@ -24,12 +24,15 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let pictures = folder.path().join("pictures");
         fs::create_dir(&pictures).unwrap();
-        let mut table = "file,name,style\n".to_owned();
+        let mut table = "file,name,style,size\n".to_owned();
         for at in 0..6 {
             let name = format!("{at}.png");
             picture(&pictures, &name, 20 + 3 * at, 24 + at);
-            table +=
-                &format!("{name},{} square,{}\n", ["red", "blue"][at as usize % 2], ["flat", "noto"][at as usize % 2]);
+            table += &format!(
+                "{name},{} square,{},small\n",
+                ["red", "blue"][at as usize % 2],
+                ["flat", "noto"][at as usize % 2]
+            );
         }
         fs::write(folder.path().join("labels.csv"), table).unwrap();
         Self(folder)
@@ -52,7 +55,7 @@ impl Bench {
         fs::write(&config, architecture.to_string()).unwrap();
         let mut command = tessera();
         let source = format!(
-            "{{path = {:?}, labels = {:?}, caption_column = \"name\", tags = [\"style\"]}}",
+            "{{path = {:?}, labels = {:?}, caption_column = \"name\", tags = [\"style\", \"size\"]}}",
             self.at("pictures"),
             self.at("labels.csv")
         );
@@ -228,6 +231,24 @@ fn every_generator_learns_from_every_tokenizer() {
     assert!(said.contains("do not belong together") && said.contains("fingerprint"), "{said}");
     let said = refused(&mut bench.train("wrong", &tokenizers[0].1, &decoder(7, json!({"ordered": 4}), 4)));
     assert!(said.contains("do not belong together"), "{said}");
+    // What nobody asks for is drawn from what was learnt: each picture says what it is of.
+    let drawn = |flags: &[&str]| {
+        let mut command = tessera();
+        command.args(["generate", "--json", "--count", "4", "-o"]).arg(bench.at("drawn.png")).arg("--model").arg(&run);
+        let report = printed(command.arg("--tokenizer").arg(&tokenizers[2].1).args(flags));
+        let report: Value = serde_json::from_str(&report).unwrap();
+        serde_json::from_value::<Vec<String>>(report["captions"].clone()).unwrap()
+    };
+    let captions = drawn(&["--class", "small"]);
+    assert!(
+        captions.len() == 4 && captions.iter().all(|caption| caption.starts_with("size=small style=")),
+        "{captions:?}"
+    );
+    assert_ne!(captions[0].split_once("style=").unwrap().1, captions[1].split_once("style=").unwrap().1);
+    assert!(captions.iter().all(|caption| caption.contains("square")), "{captions:?}");
+    for flags in [["--class", "small", "--exactly"].as_slice(), &["--prompt", "red square"]] {
+        assert!(drawn(flags).is_empty(), "{flags:?}");
+    }
     for (flags, expected) in [
         (["--prompt", ""], "expected words"),
         (["--prompt", "sqare"], "\"square\""),

@@ -26,6 +26,7 @@ pub mod nar;
 pub mod next_scale;
 pub mod next_token;
 pub mod sampling;
+mod subjects;
 mod token_loss;
 pub mod token_shuffle;
 pub mod tokenflow_t2i;

@@ -1,6 +1,6 @@
 //! The words that a small model's captions are made of.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -14,14 +14,48 @@ const MOST: usize = 1 << 20;
 /// A table of words, each with the id that is its place. Cheap to clone.
 ///
 /// A tag is a word with its kind before it, as `style=noto`. Words are lower case and hold no spaces.
+///
+/// Beside the words may stand what a model has learnt to draw: the names of each class, from which
+/// [`Words::draw_captions`](crate::Words::draw_captions) draws. In a configuration a table is a list of words, or
+/// `{"words": [...], "subjects": {"group=animals": ["cat face", ...]}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+#[serde(try_from = "Written", into = "Written")]
 pub struct Words(Arc<Table>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Table {
     words: Vec<String>,
     ids: HashMap<String, u32>,
+    subjects: BTreeMap<String, Vec<String>>,
+}
+
+/// A table as a configuration holds it.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Words(Vec<String>),
+    WithSubjects { words: Vec<String>, subjects: BTreeMap<String, Vec<String>> },
+}
+
+impl TryFrom<Written> for Words {
+    type Error = ConfigError;
+
+    fn try_from(written: Written) -> Result<Self, ConfigError> {
+        match written {
+            Written::Words(words) => Self::try_from(words),
+            Written::WithSubjects { words, subjects } => Self::try_from(words)?.with_subjects(subjects),
+        }
+    }
+}
+
+impl From<Words> for Written {
+    fn from(words: Words) -> Self {
+        let Table { words, subjects, .. } = &*words.0;
+        match subjects.is_empty() {
+            true => Written::Words(words.clone()),
+            false => Written::WithSubjects { words: words.clone(), subjects: subjects.clone() },
+        }
+    }
 }
 
 impl TryFrom<Vec<String>> for Words {
@@ -44,17 +78,40 @@ impl TryFrom<Vec<String>> for Words {
                 return wrong(format!("\"{word}\" twice"));
             }
         }
-        Ok(Self(Arc::new(Table { words, ids })))
-    }
-}
-
-impl From<Words> for Vec<String> {
-    fn from(words: Words) -> Self {
-        words.0.words.clone()
+        Ok(Self(Arc::new(Table { words, ids, subjects: BTreeMap::new() })))
     }
 }
 
 impl Words {
+    /// The table with the names of each class, by its tag.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if a tag or a word of a name is not in the table, or a tag has no names.
+    pub fn with_subjects(self, subjects: BTreeMap<String, Vec<String>>) -> Result<Self, ConfigError> {
+        let wrong = |expected: &str, found: &str| {
+            let expected = format!("{expected} of the table of words");
+            Err(ConfigError::invalid("subjects", expected, format!("\"{found}\"")))
+        };
+        for (tag, names) in &subjects {
+            if self.id(tag).is_none() || names.is_empty() {
+                return wrong("tags with names, in words", tag);
+            }
+            for name in names {
+                let mut words = Self::split(name).peekable();
+                if words.peek().is_none() || words.any(|word| self.id(&word).is_none()) {
+                    return wrong("names in words", name);
+                }
+            }
+        }
+        let Table { words, ids, .. } = &*self.0;
+        Ok(Self(Arc::new(Table { words: words.clone(), ids: ids.clone(), subjects })))
+    }
+
+    /// The names that the model has learnt of each class, by its tag; empty where that is not known.
+    pub fn subjects(&self) -> &BTreeMap<String, Vec<String>> {
+        &self.0.subjects
+    }
+
     /// The words in the order of their ids.
     pub fn all(&self) -> &[String] {
         &self.0.words
@@ -157,6 +214,25 @@ mod tests {
         for (a, b, expected) in [("", "abc", 3), ("heart", "hearts", 1), ("kitten", "sitting", 3), ("a", "a", 0)] {
             assert_eq!(distance(a, b), expected, "{a} {b}");
             assert_eq!(distance(b, a), expected, "{b} {a}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_holds_words_with_or_without_subjects() {
+        let read = |document: serde_json::Value| serde_json::from_value::<Words>(document);
+        let plain = serde_json::json!(["face", "red", "style=noto"]);
+        assert_eq!(serde_json::to_value(read(plain.clone()).unwrap()).unwrap(), plain);
+        let named =
+            serde_json::json!({"words": ["face", "group=a", "red"], "subjects": {"group=a": ["face", "red face"]}});
+        assert_eq!(serde_json::to_value(read(named.clone()).unwrap()).unwrap(), named);
+        for (subjects, found) in [
+            (serde_json::json!({"group=b": ["face"]}), "group=b"),
+            (serde_json::json!({"group=a": []}), "group=a"),
+            (serde_json::json!({"group=a": ["face", "green face"]}), "green face"),
+            (serde_json::json!({"group=a": [" "]}), " "),
+        ] {
+            let error = read(serde_json::json!({"words": ["face", "group=a"], "subjects": subjects})).unwrap_err();
+            assert!(error.to_string().contains(&format!("\"{found}\"")), "{error}");
         }
     }
 }

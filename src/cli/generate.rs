@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 use tessera::datasets::{Picture, Sheet, save_png};
 use tessera::generators::xar::Solver;
-use tessera::generators::{Condition, GenerateOptions, Generated, Generator, GuidanceSchedule, Step};
+use tessera::generators::{Condition, GenerateOptions, Generated, Generator, GeneratorInfo, GuidanceSchedule, Step};
 use tessera::layers::checkpoint::{NamedTensor, Precision, write_safetensors};
 use tessera::tokenizers::{TokenFile, save_tokens};
 use tessera::{Codec, DecodeOptions, Region, given_part};
@@ -30,9 +30,16 @@ pub struct Arguments {
     /// PNG picture of all samples in a grid; of shapes a view of each.
     #[arg(long, short)]
     out: PathBuf,
+    /// What to make; where absent, what the model makes. Without --model pictures come from the built-in generator.
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
     /// Class: a word of the model's own such as animals, or the number of a class.
     #[arg(long)]
     class: Option<String>,
+    /// Condition on what is given and on nothing more. Without it, what is not given of class, style and name is drawn by chance from
+    /// what the model has learnt, for each sample anew, unless there is a prompt.
+    #[arg(long, conflicts_with = "prompt_ids")]
+    exactly: bool,
     /// Style: a word of the model's own such as noto.
     #[arg(long)]
     style: Option<String>,
@@ -77,6 +84,21 @@ pub struct Arguments {
     picture: PictureOptions,
     #[command(flatten)]
     sampling: SamplingArguments,
+}
+
+/// What a generator makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// Pictures.
+    Picture,
+    /// Meshes, and views of them.
+    Shape,
+}
+
+impl Kind {
+    fn of(codec: &Codec) -> Self {
+        if codec.of_shapes().is_some() { Self::Shape } else { Self::Picture }
+    }
 }
 
 /// How ids and latents are drawn; what is absent the model says.
@@ -133,6 +155,14 @@ impl SamplingArguments {
     }
 }
 
+impl Arguments {
+    /// Whether chance says what the user did not.
+    fn draws_captions(&self, info: &GeneratorInfo) -> bool {
+        let knows = info.words.as_ref().is_some_and(|words| !words.subjects().is_empty());
+        knows && self.prompt.is_none() && self.prompt_ids.is_none() && !self.exactly
+    }
+}
+
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let mut options = arguments.sampling.options(common)?;
     let cold = Instant::now();
@@ -154,13 +184,17 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         None => Codec::of_generator(generator.info(), spec, &device)?,
     };
     codec.check(generator.info())?;
+    if let Some(kind) = arguments.kind.filter(|&kind| kind != Kind::of(&codec)) {
+        let (wanted, found) = if kind == Kind::Shape { ("shapes", "pictures") } else { ("pictures", "shapes") };
+        bail!("--kind: expected a generator of {wanted}, found one of {found}; name another with --model");
+    }
     let resolution = arguments.resolution;
     match codec.of_shapes() {
         Some(_) => ensure!(arguments.image.is_none(), "--image: a picture completes no shape; leave it out"),
         None => ensure!(resolution.is_none(), "--resolution: the tokenizer decodes to no shapes; leave it out"),
     }
     let count = usize::from(arguments.count);
-    let condition = condition(arguments, &*generator, count)?;
+    let condition = condition(arguments, &*generator, count, options.seed)?;
     if let Some(path) = &arguments.image {
         let picture = read_picture(path, &arguments.picture.load_options())?;
         let part = given_part(&codec, &picture, arguments.keep_tokens, arguments.keep_region, &device)
@@ -202,7 +236,11 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let samples = Samples::decode(&codec, &generated, &decoding, resolution)?;
     let decoded = start.elapsed().as_secs_f64();
 
-    save_png(&arguments.out, &grid(samples.pictures.iter().cloned())?)?;
+    let shown = match &condition {
+        Condition::Captions(captions) if arguments.draws_captions(generator.info()) => captions.as_slice(),
+        _ => &[],
+    };
+    save_png(&arguments.out, &grid(samples.pictures.iter().cloned(), shown)?)?;
     let mut written = vec![arguments.out.clone()];
     if let Some(folder) = &arguments.parts {
         written.extend(write_parts(folder, &samples.pictures, generated)?);
@@ -240,7 +278,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         json: json!({
             "generator": info.architecture, "samples": count, "positions": positions, "load_seconds": loaded,
             "generate_seconds": seconds, "decode_seconds": decoded, "positions_per_second": rate, "written": written,
-            "without_surface": samples.empty(),
+            "without_surface": samples.empty(), "captions": shown,
             "peak_memory_bytes": tessera::peak_memory(),
         }),
         quiet: written.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("\n"),
@@ -249,7 +287,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
 }
 
 /// What the user asks for, in the model's own words or class numbers.
-fn condition(arguments: &Arguments, generator: &dyn Generator, count: usize) -> Result<Condition> {
+fn condition(arguments: &Arguments, generator: &dyn Generator, count: usize, seed: u64) -> Result<Condition> {
     let Arguments { class, style, prompt, .. } = arguments;
     let info = generator.info();
     if let Some(ids) = &arguments.prompt_ids {
@@ -273,6 +311,9 @@ fn condition(arguments: &Arguments, generator: &dyn Generator, count: usize) -> 
         if let Some(prompt) = prompt {
             ensure!(!prompt.trim().is_empty(), "--prompt: expected words, found none; leave it out for any picture");
             caption.push(prompt.clone());
+        }
+        if arguments.draws_captions(info) {
+            return Ok(Condition::Captions(words.draw_captions(&caption, count, seed)));
         }
         return Ok(match caption.is_empty() {
             true => Condition::Unconditional(count),
@@ -322,17 +363,29 @@ fn preview(
     }
     let so_far = tessera::so_far(step, generator.info(), count)?;
     let pictures = Samples::decode(codec, &so_far, &DecodeOptions::default(), resolution)?.pictures;
-    save_png(folder.join(format!("{done:04}.png")), &grid(pictures.into_iter())?)?;
+    save_png(folder.join(format!("{done:04}.png")), &grid(pictures.into_iter(), &[])?)?;
     Ok(())
 }
 
-/// Samples side by side.
-fn grid(pictures: impl Iterator<Item = Picture>) -> Result<Picture> {
+/// Samples side by side, each over its caption's names where there are captions.
+fn grid(pictures: impl Iterator<Item = Picture>, captions: &[String]) -> Result<Picture> {
     let pictures: Vec<Picture> = pictures.collect();
     let columns = (1_u32..).find(|side| side * side >= u32::try_from(pictures.len()).unwrap_or(1)).unwrap_or(1);
     let side = pictures.first().map_or(64, Picture::width).max(128);
-    let sheet =
-        pictures.into_iter().fold(Sheet::new().with_cell_side(side), |sheet, picture| sheet.push::<&str>(picture, &[]));
+    let mut sheet = Sheet::new().with_cell_side(side);
+    for (index, picture) in pictures.into_iter().enumerate() {
+        let caption = captions.get(index).map(|caption| {
+            let (mut tags, mut name) = (Vec::new(), Vec::new());
+            for word in caption.split(' ') {
+                match word.split_once('=') {
+                    Some((_, tag)) => tags.push(tag),
+                    None => name.push(word),
+                }
+            }
+            [name.join(" "), tags.join(", ")]
+        });
+        sheet = sheet.push(picture, caption.as_ref().map_or(&[], |lines| lines.as_slice()));
+    }
     Ok(sheet.with_max_width(columns.saturating_mul(side + 8).saturating_add(8)).draw()?)
 }
 

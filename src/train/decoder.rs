@@ -35,7 +35,7 @@ impl DecoderObjective {
     ) -> Result<(Self, Decoder), TrainError> {
         super::objectives::only_single(config, "a generator")?;
         if architecture.model_type == ModelType::Text && architecture.words.is_none() {
-            architecture.words = Some(codes.words()?);
+            architecture.words = Some(codes.words(architecture.cls_token_num)?);
         }
         architecture.tokenizer = Some(codes.encoder.fingerprint().hex());
         architecture.check().map_err(LoadError::from)?;

@@ -179,7 +179,7 @@ fn check(ar: &mut ScaleArConfig, codes: &TrainingCodes) -> Result<(), TrainError
     }
     let Some(classes) = ar.classes else {
         if ar.words.is_none() && ar.most_words > 0 {
-            ar.words = Some(codes.words()?);
+            ar.words = Some(codes.words(ar.most_words)?);
         }
         return Ok(());
     };

@@ -37,7 +37,7 @@ impl TokenShuffleObjective {
     ) -> Result<(Self, TokenShuffleNetwork), TrainError> {
         super::objectives::only_single(config, "a generator")?;
         if architecture.words.is_none() {
-            let words = codes.words()?;
+            let words = codes.words(architecture.caption_len.unwrap_or(usize::MAX))?;
             let first = usize::try_from(architecture.first_text_id).unwrap_or(usize::MAX);
             architecture.text_vocab = architecture.text_vocab.max(first.saturating_add(words.len()));
             architecture.words = Some(words);

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use tessera_generators::tokenflow_t2i::{
-    IDS, T2iPrompt, TokenFlowT2i, TokenFlowT2iConfig, TokenFlowT2iNetwork, losses,
+    IDS, MOST_WORDS, T2iPrompt, TokenFlowT2i, TokenFlowT2iConfig, TokenFlowT2iNetwork, losses,
 };
 use tessera_generators::{Content, Generator, GeneratorInfo, Words};
 use tessera_layers::ParamSpec;
@@ -51,7 +51,9 @@ impl TokenFlowT2iObjective {
             document["tokenizer"] = serde_json::to_value(&tokenizer).unwrap_or_default();
         }
         if document["words"].is_null() {
-            with_words(&mut document, &codes.words()?, tokenizer.codebook_size);
+            let given = document["most_words"].as_u64().and_then(|most| usize::try_from(most).ok());
+            let most = given.unwrap_or(MOST_WORDS);
+            with_words(&mut document, &codes.words(most)?, tokenizer.codebook_size);
         }
         let read = TokenFlowT2iConfig::from_value(&document);
         let mut architecture = read.map_err(|error| LoadError::from(error).in_file(path))?;

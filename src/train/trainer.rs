@@ -324,7 +324,7 @@ impl<'a, T: Training> Trainer<'a, T> {
         let mut stopped = false;
         while self.step < run.steps && !stopped {
             let rate = learning_rate(&self.config.optimizer, self.step, run.steps);
-            self.one_step(rate, &mut window)?;
+            let dead_codes = self.one_step(rate, &mut window)?;
             self.step += 1;
             self.seconds = before + started.elapsed().as_secs_f64();
             let done = self.step - first;
@@ -335,7 +335,7 @@ impl<'a, T: Training> Trainer<'a, T> {
                 let line = TrainLine {
                     step: self.step,
                     learning_rate: rate,
-                    dead_codes: self.codes.dead().len(),
+                    dead_codes,
                     skipped: self.feed.skipped().len(),
                     seconds: self.seconds,
                     ..window.line(&self.feed)

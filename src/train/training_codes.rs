@@ -1,5 +1,6 @@
 //! [`TrainingCodes`]: what a generator learns from and is judged by, as a tokenizer's output.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -84,16 +85,27 @@ impl TrainingCodes {
         Ok(Self { encoder, cache, held_out, classes: Vec::new(), skipped: Vec::new() })
     }
 
-    /// All words of the captions to learn from, sorted.
+    /// All words of the captions to learn from, sorted, with the names of each class: the words that are no tags of the captions
+    /// that have its tag. Styles have none, and captions of more than `most` words give none.
     ///
     /// # Errors
     /// [`TrainError`] if there is none.
-    pub fn words(&self) -> Result<Words, TrainError> {
+    pub fn words(&self, most: usize) -> Result<Words, TrainError> {
         let captions = self.cache.captions().iter().flatten();
         let mut words: Vec<String> = captions.flat_map(|caption| Words::split(caption)).collect();
         words.sort_unstable();
         words.dedup();
-        Words::try_from(words).map_err(|error| TrainError::Load(error.into()))
+        let mut subjects = BTreeMap::<String, BTreeSet<String>>::new();
+        for caption in self.cache.captions().iter().flatten() {
+            let (tags, name): (Vec<_>, Vec<_>) = Words::split(caption).partition(|word| word.contains('='));
+            let fits = !name.is_empty() && tags.len() + name.len() <= most;
+            for tag in tags.into_iter().filter(|tag| fits && !tag.starts_with("style=")) {
+                subjects.entry(tag).or_default().insert(name.join(" "));
+            }
+        }
+        let subjects = subjects.into_iter().map(|(tag, names)| (tag, names.into_iter().collect())).collect();
+        let words = Words::try_from(words).and_then(|words| words.with_subjects(subjects));
+        words.map_err(|error| TrainError::Load(error.into()))
     }
 }
 

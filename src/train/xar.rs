@@ -34,7 +34,7 @@ impl XarObjective {
     ) -> Result<(Self, XarNetwork), TrainError> {
         super::objectives::only_single(config, "a generator")?;
         if architecture.words.is_none() && codes.cache.labels().iter().all(Option::is_none) {
-            architecture.words = Some(codes.words()?);
+            architecture.words = Some(codes.words(architecture.most_words)?);
         }
         architecture.tokenizer = Some(codes.encoder.fingerprint().hex());
         architecture.check().map_err(LoadError::from)?;

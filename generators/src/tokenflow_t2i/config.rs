@@ -31,15 +31,18 @@ pub struct TokenFlowT2iConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<Words>,
     /// Key of ours: most words of a caption.
-    #[serde(default = "sixteen")]
+    #[serde(default = "most_words")]
     pub most_words: usize,
     /// Key of ours: the tokenizer whose tokens were learnt, 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learnt: Option<String>,
 }
 
-fn sixteen() -> usize {
-    16
+/// Most words of a caption where a configuration does not say.
+pub const MOST_WORDS: usize = 16;
+
+fn most_words() -> usize {
+    MOST_WORDS
 }
 
 /// Sizes of the language model, with the keys of `transformers`.
@@ -141,7 +144,7 @@ impl TokenFlowT2iConfig {
             words => Some(serde_json::from_value(words.clone()).map_err(|error| section("words", error))?),
         };
         let most_words = match &document["most_words"] {
-            Value::Null => sixteen(),
+            Value::Null => most_words(),
             number => serde_json::from_value(number.clone()).map_err(|error| section("most_words", error))?,
         };
         let learnt = document["learnt"].as_str().map(str::to_owned);

@@ -31,7 +31,7 @@ mod prompt;
 mod strategy;
 mod train;
 
-pub use config::{LlmConfig, SamplingConfig, TokenFlowT2iConfig};
+pub use config::{LlmConfig, MOST_WORDS, SamplingConfig, TokenFlowT2iConfig};
 pub use decoding::{Greedy, T2iPlan};
 pub use model::{IDS, TokenFlowT2i, listing, load, load_with, random};
 pub use network::{Past, Segment, TokenFlowT2iNetwork, segments};

@@ -21,8 +21,9 @@ enum Purpose {
 }
 
 impl<T: Training> Trainer<'_, T> {
-    /// Forward and backward passes of one step, the optimiser, the average, and the codebook's care.
-    pub(super) fn one_step(&mut self, rate: f64, window: &mut Window) -> Result<(), TrainError> {
+    /// Forward and backward passes of one step, the optimiser, the average, and the codebook's care. Gives how many codes were
+    /// unused before that.
+    pub(super) fn one_step(&mut self, rate: f64, window: &mut Window) -> Result<usize, TrainError> {
         let passes = self.config.run.accumulate;
         let mut gradients = Named::new();
         let mut latents = None;
@@ -65,10 +66,11 @@ impl<T: Training> Trainer<'_, T> {
         self.training.after_step(&mut self.network, &mut rng);
         window.add_step(norm);
         self.ema.update(&self.network, &self.parameters, |name| self.training.is_trained(name));
+        let dead = self.codes.dead().len();
         if let Some(latents) = latents {
             self.tend_codebook(latents);
         }
-        Ok(())
+        Ok(dead)
     }
 
     /// The weighted sum of all terms, and the terms.
