@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments, tokenizer: &dyn Tokenizer, device: &Device, co
     let bar = common.progress(counts.len(), "shapes");
     let mut done = || bar.inc(1);
     for prefix in shape_prefixes(tokenizer, &tokens, &counts, resolution, &original, &comparison, &mut done)? {
-        let ShapePrefix { scales, tokens, file_bytes, mesh, figures, decode_seconds } = &prefix;
+        let ShapePrefix { scales, tokens, file_bytes, mesh, figures, decode_seconds, .. } = &prefix;
         let (f_score, chamfer, labels) = said(&prefix);
         sheet = sheet.push(drawn(mesh)?, &labels);
         rows.push(vec![

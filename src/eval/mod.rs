@@ -65,7 +65,7 @@ pub use report::{Figures, FramingFacts, Mean, Method, ModelFacts, Point, Quality
 pub use samples::{Repetition, SampleReport, compare_samples};
 pub use sets::{SetDistance, SetDistances};
 pub use shape_prefixes::{PrefixMean, ShapeEvaluation, ShapeModelReport, ShapePrefix, shape_prefixes};
-pub use shapes::{ShapeFigures, ShapeOptions, ShapePair, ShapeReport, compare_shapes};
+pub use shapes::{MeasuredShape, ShapeFigures, ShapeOptions, ShapePair, ShapeReport, compare_shapes};
 pub use ssim::ssim;
 pub(crate) use usage::perplexity;
 pub use usage::{CodeUsage, DepthUsage};

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use tessera_datasets::shape::{Mesh, Point, ShapeError, TriangleTree, cross_scale_iou};
+use tessera_datasets::shape::{Mesh, ShapeError, cross_scale_iou};
 use tessera_tokenizers::{DecodeOptions, TokenFile, Tokenizer, Tokens, write_tsr};
 
-use super::shapes::{ShapeFigures, ShapeOptions, compare_shapes, uniform};
+use super::shapes::{MeasuredShape, ShapeFigures, ShapeOptions};
 use super::usage::{CodeUsage, DepthUsage};
 use crate::{Error, decode_shape, scale_ends};
 
@@ -21,6 +21,8 @@ pub struct ShapePrefix {
     pub file_bytes: usize,
     /// The shape; empty where nothing of the field is inside.
     pub mesh: Mesh,
+    /// Whether each place that shapes are compared at is inside.
+    pub inside: Vec<bool>,
     /// How alike it is; `None` without a surface.
     pub figures: Option<ShapeFigures>,
     /// Decoding took so long.
@@ -41,7 +43,8 @@ pub fn shape_prefixes(
     options: &ShapeOptions,
     progress: &mut dyn FnMut(),
 ) -> Result<Vec<ShapePrefix>, Error> {
-    let options = ShapeOptions { normalise: false, ..options.clone() };
+    let [seed, true_seed] = options.sampling_seeds();
+    let truth = MeasuredShape::new(truth, options, true_seed)?;
     let ends = scale_ends(&tokenizer.info().layout);
     let decoded = counts.iter().map(|&keep| {
         let kept = TokenFile::new(tokens.clone().prefix(keep).map_err(tessera_tokenizers::TokenizerError::from)?);
@@ -51,13 +54,18 @@ pub fn shape_prefixes(
             decoded => decoded?,
         };
         let decode_seconds = start.elapsed().as_secs_f64();
-        let figures = match mesh.is_empty() {
-            true => None,
-            false => Some(compare_shapes("", &mesh, truth, &options)?.figures),
+        let (inside, figures) = match mesh.is_empty() {
+            true => (vec![false; truth.inside.len()], None),
+            false => {
+                let shape = MeasuredShape::new(&mesh, options, seed)?;
+                let figures = shape.compare(&truth, options)?;
+                (shape.inside, Some(figures))
+            }
         };
         progress();
         let scales = ends.iter().filter(|&&end| end <= keep).count();
-        Ok(ShapePrefix { scales, tokens: keep, file_bytes: write_tsr(&kept)?.len(), mesh, figures, decode_seconds })
+        let file_bytes = write_tsr(&kept)?.len();
+        Ok(ShapePrefix { scales, tokens: keep, file_bytes, mesh, inside, figures, decode_seconds })
     });
     decoded.collect()
 }
@@ -121,7 +129,7 @@ impl ShapeEvaluation {
     /// Adds the prefixes of one shape, which are the same of all shapes, and its tokens.
     ///
     /// # Errors
-    /// [`ShapeError`] if a mesh cannot be asked what is inside.
+    /// [`ShapeError`] if prefixes were measured at different numbers of places, or at none.
     pub fn add(&mut self, tokens: &Tokens, prefixes: &[ShapePrefix]) -> Result<(), ShapeError> {
         self.usage.add(tokens);
         self.shapes += 1;
@@ -130,9 +138,8 @@ impl ShapeEvaluation {
         for (sum, prefix) in self.sums.iter_mut().zip(prefixes) {
             sum.add(prefix);
         }
-        let places = uniform(self.options.places, self.options.seed);
-        let inside = |prefix: &ShapePrefix| inside(&prefix.mesh, &places);
-        if let Some(iou) = cross_scale_iou(&prefixes.iter().map(inside).collect::<Vec<_>>())? {
+        let inside: Vec<&[bool]> = prefixes.iter().map(|prefix| prefix.inside.as_slice()).collect();
+        if let Some(iou) = cross_scale_iou(&inside)? {
             self.cross_scale.0 += iou;
             self.cross_scale.1 += 1;
         }
@@ -151,10 +158,6 @@ impl ShapeEvaluation {
             usage: self.usage.by_depth(),
         }
     }
-}
-
-fn inside(mesh: &Mesh, places: &[Point]) -> Vec<bool> {
-    if mesh.is_empty() { vec![false; places.len()] } else { TriangleTree::new(mesh).contains_each(places) }
 }
 
 impl PrefixMean {
@@ -212,7 +215,15 @@ mod tests {
             ..ShapeFigures::default()
         };
         let figures = f_score.map(of);
-        ShapePrefix { scales: 1, tokens: 3, file_bytes: 20, mesh: Mesh::default(), figures, decode_seconds: 0.0 }
+        ShapePrefix {
+            scales: 1,
+            tokens: 3,
+            file_bytes: 20,
+            mesh: Mesh::default(),
+            inside: vec![true; 10],
+            figures,
+            decode_seconds: 0.0,
+        }
     }
 
     #[test]

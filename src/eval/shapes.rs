@@ -4,8 +4,8 @@ use std::ops::AddAssign;
 
 use serde::Serialize;
 use tessera_datasets::shape::{
-    FScore, HALF_EXTENT, Mesh, MeshCheck, Normalisation, Point, ShapeError, SurfaceSampler, TriangleTree, check_mesh,
-    compare_samples, overlap,
+    FScore, HALF_EXTENT, Mesh, MeshCheck, Normalisation, Point, ShapeError, SurfaceSampler, SurfaceSamples,
+    TriangleTree, check_mesh, compare_samples, overlap,
 };
 
 /// How shapes are compared.
@@ -27,6 +27,13 @@ impl Default for ShapeOptions {
     /// 100,000 points and places, threshold 0.02, normalised.
     fn default() -> Self {
         Self { samples: 100_000, places: 100_000, thresholds: vec![0.02], seed: 0, normalise: true }
+    }
+}
+
+impl ShapeOptions {
+    /// Seeds of the points of a shape and of those of the one that it should be.
+    pub fn sampling_seeds(&self) -> [u64; 2] {
+        [self.seed, !self.seed]
     }
 }
 
@@ -78,7 +85,45 @@ pub struct ShapeReport {
     pub pairs: Vec<ShapePair>,
 }
 
-/// Compares a shape with the one that it should be. Inside is where the winding number is over a half, so that open meshes can be compared.
+/// A mesh as it is compared: samples of its surface, and what is inside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MeasuredShape {
+    samples: SurfaceSamples,
+    /// Whether each of [`ShapeOptions::places`] lies inside: where the winding number is over a half, so that open meshes can be compared.
+    pub inside: Vec<bool>,
+}
+
+impl MeasuredShape {
+    /// Measures a mesh where it stands. Two that are compared need different seeds, or equal shapes would be sampled at equal points.
+    ///
+    /// # Errors
+    /// [`ShapeError`] if it has no faces or no area.
+    pub fn new(mesh: &Mesh, options: &ShapeOptions, sampling_seed: u64) -> Result<Self, ShapeError> {
+        let samples = SurfaceSampler::new(mesh)?.draw(options.samples, sampling_seed).as_slice().into();
+        let inside = TriangleTree::new(mesh).contains_each(&uniform(options.places, options.seed));
+        Ok(Self { samples, inside })
+    }
+
+    /// How alike it is to the shape that it should be.
+    ///
+    /// # Errors
+    /// [`ShapeError`] if one has no samples or places, or they have different numbers of places.
+    pub fn compare(&self, truth: &Self, options: &ShapeOptions) -> Result<ShapeFigures, ShapeError> {
+        let distances = compare_samples(&self.samples, &truth.samples)?;
+        let shared = overlap(&self.inside, &truth.inside)?;
+        Ok(ShapeFigures {
+            chamfer_l1: distances.chamfer_l1(),
+            chamfer_l2sq_sum: distances.chamfer_l2sq_sum(),
+            hausdorff: distances.hausdorff(),
+            normal_consistency: distances.normal_consistency,
+            f_scores: options.thresholds.iter().map(|&threshold| distances.f_score(threshold)).collect(),
+            iou: shared.iou(),
+            accuracy: shared.accuracy(),
+        })
+    }
+}
+
+/// Compares a shape with the one that it should be.
 ///
 /// # Errors
 /// [`ShapeError`] if one has no faces or no area, or there are no samples.
@@ -93,27 +138,13 @@ pub fn compare_shapes(name: &str, shape: &Mesh, truth: &Mesh, options: &ShapeOpt
         false => None,
     };
     let (shape, truth) = moved.as_ref().map_or((shape, truth), |(shape, truth)| (shape, truth));
-    let drawn = |mesh: &Mesh, seed: u64| SurfaceSampler::new(mesh).map(|sampler| sampler.draw(options.samples, seed));
-    // Apart, or equal shapes would be sampled at equal points.
-    let (of_shape, of_truth) = (drawn(shape, options.seed)?, drawn(truth, !options.seed)?);
-    let distances = compare_samples(&of_shape.as_slice().into(), &of_truth.as_slice().into())?;
-    let places = uniform(options.places, options.seed);
-    let inside = |mesh: &Mesh| TriangleTree::new(mesh).contains_each(&places);
-    let shared = overlap(&inside(shape), &inside(truth))?;
-    let figures = ShapeFigures {
-        chamfer_l1: distances.chamfer_l1(),
-        chamfer_l2sq_sum: distances.chamfer_l2sq_sum(),
-        hausdorff: distances.hausdorff(),
-        normal_consistency: distances.normal_consistency,
-        f_scores: options.thresholds.iter().map(|&threshold| distances.f_score(threshold)).collect(),
-        iou: shared.iou(),
-        accuracy: shared.accuracy(),
-    };
-    Ok(ShapePair { name: name.to_owned(), figures, check, true_check })
+    let [seed, true_seed] = options.sampling_seeds();
+    let (shape, truth) = (MeasuredShape::new(shape, options, seed)?, MeasuredShape::new(truth, options, true_seed)?);
+    Ok(ShapePair { name: name.to_owned(), figures: shape.compare(&truth, options)?, check, true_check })
 }
 
 /// Places uniform in `[-1, 1]^3`.
-pub(super) fn uniform(count: usize, seed: u64) -> Vec<Point> {
+fn uniform(count: usize, seed: u64) -> Vec<Point> {
     use rand::{Rng as _, SeedableRng as _};
     let mut chance = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     (0..count).map(|_| Point::from([(); 3].map(|()| chance.random_range(-1.0..1.0)))).collect()

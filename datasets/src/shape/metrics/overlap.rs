@@ -57,8 +57,8 @@ impl Overlap {
 ///
 /// # Errors
 /// [`ShapeError::Length`] if the lists differ in length.
-pub fn cross_scale_iou(scales: &[Vec<bool>]) -> Result<Option<f64>> {
-    let pairs = scales.windows(2).filter_map(|pair| Some(overlap(pair.first()?, pair.get(1)?)));
+pub fn cross_scale_iou(scales: &[impl AsRef<[bool]>]) -> Result<Option<f64>> {
+    let pairs = scales.windows(2).filter_map(|pair| Some(overlap(pair.first()?.as_ref(), pair.get(1)?.as_ref())));
     let ious = pairs.map(|counts| Ok(counts?.iou())).collect::<Result<Vec<f64>>>()?;
     Ok((!ious.is_empty()).then(|| ious.iter().sum::<f64>() / ious.len() as f64))
 }
