@@ -1,4 +1,4 @@
-//! New pictures token by token, with the built-in generator.
+//! New pictures token by token, with the small generator of `models/next-token-tiny-64`.
 //!
 //! ```text
 //! cargo run --release --example generate_next_token [-- CAPTION]
@@ -8,12 +8,15 @@ use std::error::Error;
 use std::ops::ControlFlow;
 
 use tessera::datasets::save_png;
-use tessera::{Codec, Condition, DecodeOptions, DeviceChoice, GenerateOptions, default_generator};
+use tessera::generators::from_pretrained;
+use tessera::{Codec, Condition, DecodeOptions, DeviceChoice, GenerateOptions};
+
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/next-token-tiny-64");
 
 fn main() -> Result<(), Box<dyn Error>> {
     let caption = std::env::args().nth(1).unwrap_or_else(|| "group=smileys style=twemoji grinning face".to_owned());
     let device = DeviceChoice::Auto.open()?;
-    let generator = default_generator(&device)?;
+    let generator = from_pretrained(MODEL, &device)?;
     let codec = Codec::of_generator(generator.info(), None, &device)?;
 
     let condition = Condition::Captions(vec![caption; 4]);

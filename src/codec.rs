@@ -67,21 +67,22 @@ impl Codec {
         }
     }
 
-    /// The tokenizer that a generator learnt from: the one that is built into the program, or one whose folder lies beside the
-    /// generator's, as those of `models/` do.
+    /// What a generator learnt from: the tokenizer or the transform that is built into the program, or a model whose folder lies beside
+    /// the generator's, as those of `models/` do.
     ///
     /// # Errors
     /// [`Error::Unfit`] if it is none of them, or the generator does not say what it learnt from; [`Error::Load`] if it cannot be
     /// opened.
     pub fn of_generator(info: &GeneratorInfo, spec: Option<&str>, device: &Device) -> Result<Self, Error> {
-        let built_in = Self::open(None, device)?;
         let Some(learnt) = info.tokenizer else {
             return Err(Error::Unfit(
                 "the generator does not say which tokenizer it learnt from: name it with --tokenizer".to_owned(),
             ));
         };
-        if built_in.fingerprint() == learnt {
-            return built_in.for_generator(info);
+        for built_in in [Self::Latents(crate::default_latent_codec(device)?), Self::open(None, device)?] {
+            if built_in.fingerprint() == learnt {
+                return built_in.for_generator(info);
+            }
         }
         let folder = spec.and_then(|spec| Path::new(spec).canonicalize().ok());
         let folder = folder.map(|path| if path.is_dir() { path } else { path.with_file_name("") });

@@ -6,7 +6,8 @@ use burn::tensor::Device;
 use serde_json::Value;
 use tessera_generators::{Generator, GeneratorConfig};
 use tessera_layers::checkpoint::{CheckpointError, Weights, parse_config};
-use tessera_tokenizers::{LoadError, ModelConfig, Tokenizer};
+use tessera_tokenizers::patch_dct::PatchDctConfig;
+use tessera_tokenizers::{LatentCodec, LoadError, ModelConfig, Tokenizer};
 
 /// Configuration and weights as their files hold them.
 struct BuiltIn {
@@ -28,19 +29,27 @@ const SHAPE_TOKENIZER: BuiltIn = BuiltIn {
 };
 
 const GENERATOR: BuiltIn = BuiltIn {
-    config: include_str!("../models/next-token-tiny-64/config.json"),
-    weights: include_bytes!("../models/next-token-tiny-64/model.safetensors"),
+    config: include_str!("../models/xar-tiny-64/config.json"),
+    weights: include_bytes!("../models/xar-tiny-64/model.safetensors"),
     name: "built-in generator",
 };
 
+/// A transform without weights.
+const LATENTS: BuiltIn =
+    BuiltIn { config: include_str!("../models/patch-dct-8/config.json"), weights: &[], name: "built-in transform" };
+
 impl BuiltIn {
-    fn open(&self) -> Result<(Value, Weights), LoadError> {
+    fn document(&self) -> Result<Value, LoadError> {
         let document = parse_config(self.config, false).map_err(|found| CheckpointError::Malformed {
             path: Path::new(self.name).to_owned(),
             expected: "a JSON configuration",
             found,
         })?;
-        Ok((document, Weights::embedded(self.name, self.weights)?))
+        Ok(document)
+    }
+
+    fn open(&self) -> Result<(Value, Weights), LoadError> {
+        Ok((self.document()?, Weights::embedded(self.name, self.weights)?))
     }
 }
 
@@ -64,7 +73,15 @@ pub fn default_shape_tokenizer(device: &Device) -> Result<Box<dyn Tokenizer>, Lo
     ModelConfig::from_value(&document)?.load(&weights, device)
 }
 
-/// The generator of `models/next-token-tiny-64`: captions of words to the tokens of [`default_tokenizer`]. Its model card says how
+/// The transform of `models/patch-dct-8`: 64x64 pictures to a grid of 8x8 latents, the low coefficients of each patch's DCT, and back.
+///
+/// # Errors
+/// [`LoadError`] if the configuration cannot be read.
+pub fn default_latent_codec(device: &Device) -> Result<LatentCodec, LoadError> {
+    Ok(PatchDctConfig::from_value(&LATENTS.document()?)?.codec(device))
+}
+
+/// The generator of `models/xar-tiny-64`: captions of words to the latents of [`default_latent_codec`]. Its model card says how
 /// it was trained and what it is good for.
 ///
 /// # Errors

@@ -34,7 +34,7 @@ fn generate_next_token() {
 
 #[test]
 fn generate_nar() {
-    run("generate_nar", &[], &[]);
+    run("generate_nar", &[], &["nar-0.png", "next-token-3.png"]);
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn generate_token_shuffle() {
 
 #[test]
 fn generate_xar() {
-    run("generate_xar", &[], &[]);
+    run("generate_xar", &[], &["generated-0.png", "generated-3.png"]);
 }
 
 #[test]

@@ -273,12 +273,14 @@ fn the_settings_in_the_repository_are_understood_and_the_example_runs() {
         "models/next-token-tiny-64/train.toml",
         "models/seed-tiny/train.toml",
         "models/dualtoken-tiny/train.toml",
-        "examples/xar/train.toml",
+        "models/llamagen-vq-tiny-64/train.toml",
+        "models/nar-tiny-64/train.toml",
+        "models/xar-tiny-64/train.toml",
     ] {
         let path = root.join(file);
         assert!(printed(tessera().arg("train").arg(path).arg("--print-config")).contains("[validation.source]"));
     }
-    let codec = root.join("examples/xar/codec.json");
+    let codec = root.join("models/patch-dct-8");
     assert!(matches!(
         tessera::tokenizers::Pretrained::open(&codec.to_string_lossy(), &burn::tensor::Device::flex()),
         Ok(tessera::tokenizers::Pretrained::Latents(codec)) if codec.info().channels == 56

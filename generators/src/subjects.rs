@@ -10,34 +10,50 @@ use crate::Words;
 const STYLE: &str = "style";
 
 impl Words {
-    /// `count` captions that say more than `given`: a name of the class in `given` (of any class where it has none) and a style
-    /// where it has none, each drawn from what the model has learnt. Names do not repeat before all have come.
+    /// `count` captions that say more than `given`: a style and a class where it has none, and a name that the model has learnt of both,
+    /// each drawn from what it has learnt. Names do not repeat before all have come, and styles take turns.
     ///
     /// A picture of a class is a picture of something: drawing its name first and then the picture of that name is how pictures of the
     /// class are distributed, and a small model draws a cat better than an animal. Without [`Words::subjects`] the captions are `given`.
     pub fn draw_captions(&self, given: &[String], count: usize, seed: u64) -> Vec<String> {
         let is_style = |tag: &str| tag.split_once('=').is_some_and(|(kind, _)| kind == STYLE);
-        let class = given.iter().find(|tag| self.subjects().contains_key(*tag));
-        let of_class = self.subjects().iter().filter(|(tag, _)| class.is_none_or(|class| class == *tag));
-        let subjects = of_class.flat_map(|(tag, names)| names.iter().map(move |name| [tag.as_str(), name.as_str()]));
-        let mut subjects: Vec<[&str; 2]> = subjects.collect();
-        let mut styles: Vec<&str> = self.all().iter().map(String::as_str).filter(|tag| is_style(tag)).collect();
-        if subjects.is_empty() || given.iter().any(|tag| is_style(tag)) {
-            styles.clear();
-        }
+        let wanted = |style: bool| -> Vec<(&str, &[String])> {
+            let tags = self.subjects().iter().filter(|(tag, _)| is_style(tag) == style);
+            let tags: Vec<_> = tags.map(|(tag, names)| (tag.as_str(), names.as_slice())).collect();
+            let asked = |(tag, _): &&(&str, &[String])| given.iter().any(|given| given == tag);
+            tags.iter().find(asked).map_or(tags.clone(), |asked| vec![*asked])
+        };
+        let subjects = wanted(false);
+        let subjects = subjects.iter().flat_map(|&(tag, names)| names.iter().map(move |name| (tag, name)));
+        let (mut subjects, mut styles) = (subjects.collect::<Vec<_>>(), wanted(true));
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         subjects.shuffle(&mut rng);
         styles.shuffle(&mut rng);
-        let mut styles = styles.iter().cycle();
-        let mut subjects = subjects.iter().cycle();
-        let captions = (0..count).map(|_| {
-            let [tag, name] = subjects.next().copied().unwrap_or_default();
-            let added = if given.iter().any(|given| given == tag) { "" } else { tag };
-            let style = styles.next().copied().unwrap_or_default();
-            let parts = given.iter().map(String::as_str).chain([added, style, name]);
-            parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
-        });
-        captions.collect()
+        let mut drawn = Vec::with_capacity(count);
+        for number in 0..count {
+            let (style, known) = match styles.len() {
+                0 => ("", None),
+                styles_known => {
+                    styles.get(number % styles_known).map_or(("", None), |&(tag, names)| (tag, Some(names)))
+                }
+            };
+            // The first that this style has; it goes to the end, behind those that have not come yet.
+            let fits = |(_, name): &(&str, &String)| known.is_none_or(|known| known.contains(name));
+            let place = subjects.iter().position(fits).unwrap_or(0);
+            let (tag, name) = match place < subjects.len() {
+                true => {
+                    let subject = subjects.remove(place);
+                    subjects.push(subject);
+                    (subject.0, subject.1.as_str())
+                }
+                false => ("", ""),
+            };
+            // Tags in the order in which captions have them: the style, the class, the name.
+            let rest = given.iter().map(String::as_str).filter(|given| *given != tag && *given != style);
+            let parts = [style, tag].into_iter().chain(rest).chain([name]).filter(|part| !part.is_empty());
+            drawn.push(parts.collect::<Vec<_>>().join(" "));
+        }
+        drawn
     }
 }
 
@@ -47,7 +63,12 @@ mod tests {
 
     fn words() -> Words {
         let words = ["ant", "bear", "big", "group=animals", "group=food", "pie", "style=flat", "style=noto"];
-        let subjects = [("group=animals", vec!["ant", "big bear"]), ("group=food", vec!["pie"])];
+        let subjects = [
+            ("group=animals", vec!["ant", "big bear"]),
+            ("group=food", vec!["pie"]),
+            ("style=flat", vec!["ant", "pie"]),
+            ("style=noto", vec!["ant", "big bear", "pie"]),
+        ];
         let subjects = subjects.map(|(tag, names)| (tag.to_owned(), names.into_iter().map(str::to_owned).collect()));
         Words::try_from(words.map(str::to_owned).to_vec()).unwrap().with_subjects(subjects.into()).unwrap()
     }
@@ -60,17 +81,24 @@ mod tests {
             assert_eq!(captions[..2], captions[2..]);
             captions.sort();
             captions.dedup();
-            assert_eq!(captions, ["group=animals style=noto ant", "group=animals style=noto big bear"]);
+            assert_eq!(captions, ["style=noto group=animals ant", "style=noto group=animals big bear"]);
         }
     }
 
     #[test]
     fn what_is_not_given_is_drawn() {
-        let captions = words().draw_captions(&[], 6, 1);
-        assert!(captions.iter().any(|caption| caption.starts_with("group=food") && caption.ends_with("pie")));
-        assert!(captions.iter().any(|caption| caption.contains("style=flat")));
-        assert!(captions.iter().all(|caption| caption.contains("style=") && caption.contains("group=")));
-        assert_ne!(captions, words().draw_captions(&[], 6, 2));
+        let captions = words().draw_captions(&[], 12, 1);
+        assert!(captions.iter().any(|caption| caption.ends_with("group=food pie")));
+        assert!(captions.iter().any(|caption| caption.ends_with("group=animals big bear")));
+        assert_eq!(captions.iter().filter(|caption| caption.starts_with("style=flat ")).count(), 6);
+        assert!(captions.iter().all(|caption| caption.starts_with("style=") && caption.contains(" group=")));
+        assert!((2..9).any(|seed| captions != words().draw_captions(&[], 12, seed)));
+    }
+
+    #[test]
+    fn a_style_gets_names_that_it_has() {
+        let captions = words().draw_captions(&["style=flat".to_owned(), "group=animals".to_owned()], 3, 4);
+        assert_eq!(captions, ["style=flat group=animals ant"; 3]);
     }
 
     #[test]

@@ -295,7 +295,7 @@ fn condition(arguments: &Arguments, generator: &dyn Generator, count: usize, see
     }
     if let Some(words) = &info.words {
         let mut caption = Vec::new();
-        for (flag, value) in [("--class", class), ("--style", style)] {
+        for (flag, value) in [("--style", style), ("--class", class)] {
             let Some(value) = value else { continue };
             let is_style = flag == "--style";
             let fits = |word: &&String| word.split_once('=').is_some_and(|(key, _)| (key == "style") == is_style);
@@ -374,19 +374,32 @@ fn grid(pictures: impl Iterator<Item = Picture>, captions: &[String]) -> Result<
     let side = pictures.first().map_or(64, Picture::width).max(128);
     let mut sheet = Sheet::new().with_cell_side(side);
     for (index, picture) in pictures.into_iter().enumerate() {
-        let caption = captions.get(index).map(|caption| {
-            let (mut tags, mut name) = (Vec::new(), Vec::new());
-            for word in caption.split(' ') {
-                match word.split_once('=') {
-                    Some((_, tag)) => tags.push(tag),
-                    None => name.push(word),
-                }
-            }
-            [name.join(" "), tags.join(", ")]
-        });
-        sheet = sheet.push(picture, caption.as_ref().map_or(&[], |lines| lines.as_slice()));
+        let lines = captions.get(index).map_or(Vec::new(), |caption| short_lines(caption, side / 8));
+        sheet = sheet.push(picture, &lines);
     }
     Ok(sheet.with_max_width(columns.saturating_mul(side + 8).saturating_add(8)).draw()?)
+}
+
+/// The name and the style of a caption in lines of so many letters.
+fn short_lines(caption: &str, most: u32) -> Vec<String> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let (mut name, mut style) = (Vec::new(), String::new());
+    for word in caption.split(' ') {
+        match word.split_once('=') {
+            Some(("style", tag)) => tag.clone_into(&mut style),
+            Some(_) => {}
+            None => name.push(word),
+        }
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in name {
+        match lines.last_mut().filter(|line| line.chars().count() + 1 + word.chars().count() <= most) {
+            Some(line) => *line = format!("{line} {word}"),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines.extend((!style.is_empty()).then_some(style));
+    lines.into_iter().map(|line| line.chars().take(most).collect()).collect()
 }
 
 /// Every sample by itself, and the tokens.

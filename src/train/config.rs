@@ -193,6 +193,13 @@ impl TrainConfig {
                 return invalid(key, "a share from 0 to 1".to_owned(), value.to_string());
             }
         }
+        if !(0.0..=0.5).contains(&generator.token_noise) {
+            return invalid(
+                "generator.token_noise",
+                "a share from 0 to 0.5".to_owned(),
+                generator.token_noise.to_string(),
+            );
+        }
         let decays: [(&'static str, f64); 3] = [
             ("optimizer.beta_1", optimizer.beta_1),
             ("optimizer.beta_2", optimizer.beta_2),

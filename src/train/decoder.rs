@@ -10,6 +10,7 @@ use tessera_tokenizers::LoadError;
 use super::architecture::start_network;
 use super::codes::CodeBatch;
 use super::generator::{GeneratorLosses, GeneratorObjective};
+use super::token_noise::with_noise;
 use super::training_codes::TrainingCodes;
 use super::{TrainConfig, TrainError};
 
@@ -17,6 +18,7 @@ use super::{TrainConfig, TrainError};
 pub struct DecoderObjective {
     config: DecoderConfig,
     specs: Vec<ParamSpec>,
+    token_noise: f64,
     label_smoothing: f64,
     z_loss_weight: f64,
 }
@@ -46,7 +48,8 @@ impl DecoderObjective {
             start_network(config, device, &[IGNORED], |params| Ok(Decoder::new(params, &architecture)?))?;
         let section = &config.generator;
         let (label_smoothing, z_loss_weight) = (section.label_smoothing, section.z_loss_weight);
-        Ok((Self { config: architecture, specs, label_smoothing, z_loss_weight }, network))
+        let token_noise = section.token_noise;
+        Ok((Self { config: architecture, specs, token_noise, label_smoothing, z_loss_weight }, network))
     }
 
     /// Words of the captions, and how many of them a caption has at most.
@@ -78,10 +81,14 @@ impl GeneratorObjective for DecoderObjective {
         &self,
         network: &Decoder,
         batch: &CodeBatch,
-        _rng: &mut ChaCha8Rng,
+        rng: &mut ChaCha8Rng,
     ) -> Result<GeneratorLosses, TrainError> {
         let ids = batch.ids("next tokens")?;
-        let taught = taught(network, ids, &self.prompt(batch), self.label_smoothing);
+        let read = match ids.device().is_autodiff() && self.token_noise > 0.0 {
+            true => with_noise(ids.clone(), self.token_noise, self.config.vocab_size, rng),
+            false => ids.clone(),
+        };
+        let taught = taught(network, read, ids, &self.prompt(batch), self.label_smoothing);
         let others = match self.z_loss_weight > 0.0 {
             true => vec![("z", self.z_loss_weight, taught.z_loss)],
             false => Vec::new(),

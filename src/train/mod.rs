@@ -52,6 +52,7 @@ mod shape_section;
 mod shape_source;
 mod shape_validation;
 mod teacher;
+mod token_noise;
 mod token_shuffle;
 mod tokenflow;
 mod tokenflow_t2i;

@@ -57,6 +57,7 @@ impl NextScaleObjective {
         device: &Device,
     ) -> Result<(Self, ScaleNetwork), TrainError> {
         super::objectives::only_single(config, "a generator")?;
+        super::token_noise::refuse_noise(config)?;
         let tokenizer = ScaledTokenizer::open(config, codes)?;
         let mut architecture = completed(document, &tokenizer, &config.model.architecture)?;
         check(&mut architecture.ar, codes)?;

@@ -297,6 +297,10 @@ pub struct GeneratorSection {
     /// Share of items that are learnt without a tag, or without the words of their caption that are no tags.
     #[arg(long, value_name = "SHARE")]
     pub word_dropout: f64,
+    /// Mean share of tokens that next-token generators and NAR read as codes drawn at random while they learn, each row another share; 0.5 at
+    /// most. It keeps them looking at the caption where the data are few.
+    #[arg(long, value_name = "SHARE")]
+    pub token_noise: f64,
     /// Share of the probability that is spread over all ids in the targets of the cross-entropy.
     #[arg(long, value_name = "SHARE")]
     pub label_smoothing: f64,
@@ -320,6 +324,7 @@ impl Default for GeneratorSection {
             views: 2,
             condition_dropout: 0.1,
             word_dropout: 0.25,
+            token_noise: 0.0,
             label_smoothing: 0.0,
             z_loss_weight: 0.0,
             shapes: None,

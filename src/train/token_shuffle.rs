@@ -36,6 +36,7 @@ impl TokenShuffleObjective {
         device: &Device,
     ) -> Result<(Self, TokenShuffleNetwork), TrainError> {
         super::objectives::only_single(config, "a generator")?;
+        super::token_noise::refuse_noise(config)?;
         if architecture.words.is_none() {
             let words = codes.words(architecture.caption_len.unwrap_or(usize::MAX))?;
             let first = usize::try_from(architecture.first_text_id).unwrap_or(usize::MAX);

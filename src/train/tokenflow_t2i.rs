@@ -45,6 +45,7 @@ impl TokenFlowT2iObjective {
         device: &Device,
     ) -> Result<(Self, TokenFlowT2iNetwork), TrainError> {
         super::objectives::only_single(config, "a generator")?;
+        super::token_noise::refuse_noise(config)?;
         let path = &config.model.architecture;
         let (tokenizer, pairs, tower) = open_tokenizer(config, device)?;
         if !document["tokenizer"].is_object() {

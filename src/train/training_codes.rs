@@ -85,8 +85,8 @@ impl TrainingCodes {
         Ok(Self { encoder, cache, held_out, classes: Vec::new(), skipped: Vec::new() })
     }
 
-    /// All words of the captions to learn from, sorted, with the names of each class: the words that are no tags of the captions
-    /// that have its tag. Styles have none, and captions of more than `most` words give none.
+    /// All words of the captions to learn from, sorted, with the names of each tag: the words that are no tags of the captions
+    /// that have its tag. Captions of more than `most` words give none.
     ///
     /// # Errors
     /// [`TrainError`] if there is none.
@@ -99,7 +99,7 @@ impl TrainingCodes {
         for caption in self.cache.captions().iter().flatten() {
             let (tags, name): (Vec<_>, Vec<_>) = Words::split(caption).partition(|word| word.contains('='));
             let fits = !name.is_empty() && tags.len() + name.len() <= most;
-            for tag in tags.into_iter().filter(|tag| fits && !tag.starts_with("style=")) {
+            for tag in tags.into_iter().filter(|_| fits) {
                 subjects.entry(tag).or_default().insert(name.join(" "));
             }
         }

@@ -33,6 +33,7 @@ impl XarObjective {
         device: &Device,
     ) -> Result<(Self, XarNetwork), TrainError> {
         super::objectives::only_single(config, "a generator")?;
+        super::token_noise::refuse_noise(config)?;
         if architecture.words.is_none() && codes.cache.labels().iter().all(Option::is_none) {
             architecture.words = Some(codes.words(architecture.most_words)?);
         }

@@ -15,11 +15,11 @@ pub struct Taught {
     pub z_loss: Tensor<1>,
 }
 
-/// Runs the network on tokens `[rows, tokens]` in the layout's order; `smoothing` is the share of label smoothing. Leaving out
-/// conditions by chance is the caller's part.
-pub fn taught(network: &Decoder, ids: Tensor<2, Int>, prompt: &Prompt, smoothing: f64) -> Taught {
+/// Runs the network on tokens `read` `[rows, tokens]` in the layout's order, which are usually `ids`, those that it has to predict;
+/// `smoothing` is the share of label smoothing. Leaving out conditions by chance, and putting wrong tokens in, is the caller's part.
+pub fn taught(network: &Decoder, read: Tensor<2, Int>, ids: Tensor<2, Int>, prompt: &Prompt, smoothing: f64) -> Taught {
     let [rows, tokens] = ids.dims();
-    let states = network.teach(ids.clone(), prompt, &mut Trace::none());
+    let states = network.teach(read, prompt, &mut Trace::none());
     let logits = network.logits(&states, 0..tokens);
     let losses = token_losses(logits, network.in_order(ids), smoothing);
     Taught {
