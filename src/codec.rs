@@ -79,10 +79,14 @@ impl Codec {
                 "the generator does not say which tokenizer it learnt from: name it with --tokenizer".to_owned(),
             ));
         };
-        for built_in in [Self::Latents(crate::default_latent_codec(device)?), Self::open(None, device)?] {
-            if built_in.fingerprint() == learnt {
-                return built_in.for_generator(info);
-            }
+        // The tokenizer is opened only where the transform is not the one.
+        let transform = Self::Latents(crate::default_latent_codec(device)?);
+        if transform.fingerprint() == learnt {
+            return transform.for_generator(info);
+        }
+        let built_in = Self::open(None, device)?;
+        if built_in.fingerprint() == learnt {
+            return built_in.for_generator(info);
         }
         let folder = spec.and_then(|spec| Path::new(spec).canonicalize().ok());
         let folder = folder.map(|path| if path.is_dir() { path } else { path.with_file_name("") });

@@ -67,7 +67,7 @@ pub fn conv_weight_gradient(x: &[f32], gradient: &[f32], geometry: &WeightGradie
     if x.is_empty() || gradient.is_empty() || sum.is_empty() {
         return sum;
     }
-    let x = side_by_side(x, inputs, area, inputs);
+    let x = side_by_side(x, inputs, area);
     let eights = outputs.div_ceil(ROWS);
     let mut packed = vec![0.0; batch * eights * pixels * ROWS];
     packed.par_chunks_mut(eights * pixels * ROWS).zip(gradient.par_chunks(outputs * pixels)).for_each(|(to, from)| {
@@ -102,12 +102,13 @@ pub fn conv_weight_gradient(x: &[f32], gradient: &[f32], geometry: &WeightGradie
     sum
 }
 
-/// `[.., channels, area] -> [.., area, width]`, zeros behind the channels.
-fn side_by_side(x: &[f32], channels: usize, area: usize, width: usize) -> Vec<f32> {
-    let mut turned = vec![0.0; x.len() / channels * width];
-    turned.par_chunks_mut(area * width).zip(x.par_chunks(channels * area)).for_each(|(to, from)| {
-        turn(from, area, width, to);
-    });
+/// `[.., channels, area] -> [.., area, channels]`.
+fn side_by_side(x: &[f32], channels: usize, area: usize) -> Vec<f32> {
+    let mut turned = vec![0.0; x.len()];
+    turned
+        .par_chunks_mut(area * channels)
+        .zip(x.par_chunks(channels * area))
+        .for_each(|(to, from)| turn(from, area, channels, to));
     turned
 }
 

@@ -66,11 +66,12 @@ impl<T: Training> Trainer<'_, T> {
         self.training.after_step(&mut self.network, &mut rng);
         window.add_step(norm);
         self.ema.update(&self.network, &self.parameters, |name| self.training.is_trained(name));
-        let dead = self.codes.dead().len();
+        let dead = self.codes.dead();
+        let unused = dead.len();
         if let Some(latents) = latents {
-            self.tend_codebook(latents);
+            self.tend_codebook(latents, dead);
         }
-        Ok(dead)
+        Ok(unused)
     }
 
     /// The weighted sum of all terms, and the terms.
@@ -109,8 +110,8 @@ impl<T: Training> Trainer<'_, T> {
         Ok((total, terms))
     }
 
-    /// Starts the codebook from latents after the free steps, and moves dead codes onto latents.
-    fn tend_codebook(&mut self, latents: Tensor<3>) {
+    /// Starts the codebook from latents after the free steps, and moves `dead` codes onto latents.
+    fn tend_codebook(&mut self, latents: Tensor<3>, dead: Vec<usize>) {
         let care = &self.config.codebook;
         let done = self.step + 1;
         let codes: Vec<usize> = if done == care.free_steps {
@@ -120,7 +121,7 @@ impl<T: Training> Trainer<'_, T> {
             && (care.reseed_until == 0 || done <= care.reseed_until)
             && (done - care.free_steps).is_multiple_of(care.reseed_every)
         {
-            self.codes.dead()
+            dead
         } else {
             return;
         };
