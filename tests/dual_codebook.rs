@@ -226,6 +226,75 @@ fn semantic_codes_learn_from_efficientnet_and_its_heads_are_no_part_of_the_model
 }
 
 #[test]
+fn a_tower_learns_alone_and_the_next_stage_starts_from_it() {
+    let bench = Bench::new();
+    for (name, mut document, tower) in
+        [("flow", tokenflow(), "encoder_vqkd."), ("dual", dualtoken(), "siglip_model.vision_model.")]
+    {
+        if name == "flow" {
+            let sentence = refused(&mut bench.train("refused", &document, &["--stage", "tower"]));
+            assert!(sentence.contains("decoder_out_dim is 112 or 1280"), "{sentence}");
+            document["decoder_out_dim"] = json!(1280);
+        }
+        let (first, tower_run) = (format!("{name}-start"), format!("{name}-tower"));
+        printed(&mut bench.train(&first, &document, &["--stage", "tower", "--learning-rate", "0", "--ema-decay", "0"]));
+        let flags = ["--stage", "tower", "--learning-rate", "1e-3", "--warmup-steps", "0", "--ema-decay", "0"];
+        printed(&mut bench.train(&tower_run, &document, &flags));
+        // The tower moved, nothing else did, and the heads that taught it are gone.
+        let [start, end] =
+            [&first, &tower_run].map(|run| Weights::open(&bench.at(run).join("model.safetensors")).unwrap());
+        let mut moved = 0;
+        for entry in start.entries() {
+            let is_same = start.read_f32(&entry.name).unwrap() == end.read_f32(&entry.name).unwrap();
+            moved += usize::from(!is_same);
+            assert!(is_same || entry.name.starts_with(tower), "{}", entry.name);
+            assert!(!entry.name.contains("alignment"), "{}", entry.name);
+        }
+        assert!(moved > 8, "{name}: {moved} tensors moved");
+        // Learning by heart: likeness of the pictures that it learns from grows.
+        let lines = bench.lines(&tower_run);
+        let likeness = |line: &Value| line["losses"]["alignment"].as_f64().unwrap();
+        let train: Vec<&Value> = lines.iter().filter(|line| line["kind"] == "train").collect();
+        assert!(likeness(train.last().unwrap()) < likeness(train[0]), "{train:?}");
+        let judged = lines.iter().find(|line| line["kind"] == "validation").unwrap();
+        assert!((-1.0..=1.0).contains(&judged["loss"].as_f64().unwrap()), "{judged}");
+
+        let from = bench.at(&tower_run);
+        printed(
+            bench.train(&format!("{name}-next"), &document, &["--alignment-weight", "0.5"]).arg("--from").arg(&from),
+        );
+        let sentence =
+            refused(&mut bench.train("refused", &document, &["--stage", "tower", "--perceptual-weight", "1"]));
+        assert!(sentence.contains("perceptual_weight"), "{sentence}");
+    }
+}
+
+#[test]
+fn dead_pairs_of_tokenflow_move_onto_what_was_looked_up() {
+    let bench = Bench::new();
+    printed(&mut bench.train("kept", &tokenflow(), &["--ema-decay", "0"]));
+    printed(&mut bench.train("moved", &tokenflow(), &["--ema-decay", "0", "--reseed-every", "6"]));
+    let [kept, moved] = ["kept", "moved"].map(|run| Weights::open(&bench.at(run).join("model.safetensors")).unwrap());
+    let rows = |weights: &Weights, name: &str, width: usize| -> Vec<Vec<f32>> {
+        let values = weights.read_f32(&format!("quantize.embedding_{name}.weight")).unwrap();
+        values.chunks(width).map(<[f32]>::to_vec).collect()
+    };
+    // The same pairs in both codebooks, now of unit length; others stayed.
+    let changed = |name: &str, width: usize| -> Vec<usize> {
+        let (before, after) = (rows(&kept, name, width), rows(&moved, name, width));
+        let changed: Vec<usize> = (0..50).filter(|&row| before[row] != after[row]).collect();
+        for &row in &changed {
+            let length = after[row].iter().map(|value| value * value).sum::<f32>().sqrt();
+            assert!((length - 1.0).abs() < 1e-4, "{name} {row}: {length}");
+        }
+        changed
+    };
+    let codes = changed("vqkd", 6);
+    assert!(!codes.is_empty() && codes.len() < 50, "{codes:?}");
+    assert_eq!(codes, changed("vqgan", 4));
+}
+
+#[test]
 fn neighbours_are_found_by_either_kind_of_codes() {
     let bench = Bench::new();
     let table = (0..5).map(|at| format!("{at}.png,{}\n", at % 2)).collect::<String>();

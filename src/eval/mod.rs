@@ -67,7 +67,6 @@ pub use sets::{SetDistance, SetDistances};
 pub use shape_prefixes::{PrefixMean, ShapeEvaluation, ShapeModelReport, ShapePrefix, shape_prefixes};
 pub use shapes::{MeasuredShape, ShapeFigures, ShapeOptions, ShapePair, ShapeReport, compare_shapes};
 pub use ssim::ssim;
-pub(crate) use usage::perplexity;
 pub use usage::{CodeUsage, DepthUsage};
 
 use tessera_datasets::{DatasetError, Picture};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tessera_tokenizers::Tokens;
+use tessera_tokenizers::quantizers::perplexity;
 
 /// Counts how often each code occurs; memory grows with the codes that occur, not with the vocabulary.
 #[derive(Debug, Clone)]
@@ -61,16 +62,6 @@ fn usage(vocab: u32, counts: &BTreeMap<u32, u64>) -> DepthUsage {
         share: counts.len() as f64 / f64::from(vocab.max(1)),
         perplexity: perplexity(counts.values().copied()),
     }
-}
-
-/// `exp(-sum p ln p)` of a histogram; 0 for an empty one.
-pub(crate) fn perplexity(counts: impl Iterator<Item = u64> + Clone) -> f64 {
-    let total: u64 = counts.clone().sum();
-    if total == 0 {
-        return 0.0;
-    }
-    let shares = counts.filter(|&count| count > 0).map(|count| count as f64 / total as f64);
-    shares.map(|share| -share * share.ln()).sum::<f64>().exp()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use rand_chacha::ChaCha8Rng;
-use tessera_layers::{ParamSource, ParamSpec, Trace};
+use tessera_layers::{ParamSpec, Trace};
 use tessera_tokenizers::dualtoken::{self, DualTokenConfig, DualTokenNetwork, losses};
 use tessera_tokenizers::quantizers::ResidualUpdate;
 
@@ -13,7 +13,8 @@ use super::alignment::SemanticHeads;
 use super::architecture::open_weights;
 use super::objective::{Losses, Objective};
 use super::objectives::single_or_narrow;
-use super::teacher::Teacher;
+use super::teacher::{Target, Teacher};
+use super::tower::{HELPERS, heads};
 use super::{Start, TrainConfig, TrainError};
 
 /// Pixels, commitments and semantic features; perceptual and adversarial terms are the trainer's. The released weights of
@@ -43,8 +44,27 @@ pub struct DualTokenTraining {
     heads: Option<SemanticHeads>,
 }
 
-/// Names of parameters that the finished model does not have.
-const HELPERS: &str = "alignment";
+/// The network that the settings start from, and its parameters by released name.
+///
+/// # Errors
+/// [`TrainError`] if weights cannot be loaded.
+pub(super) fn start(
+    config: &TrainConfig,
+    architecture: &DualTokenConfig,
+    device: &Device,
+) -> Result<(DualTokenNetwork, Vec<ParamSpec>), TrainError> {
+    if let Some(from) = &config.model.from {
+        let (model, specs) = dualtoken::load(architecture, &open_weights(from)?, device)?;
+        return Ok((model.into_network(), specs));
+    }
+    let (model, specs) = match config.model.start {
+        Start::Released => dualtoken::random(architecture, config.run.seed, device)?,
+        Start::Narrow => dualtoken::random_narrow(architecture, config.run.seed, device)?,
+    };
+    let mut network = model.into_network();
+    network.start_averages();
+    Ok((network, specs))
+}
 
 impl DualTokenObjective {
     /// The objective and the network at its start, on an autodiff device.
@@ -57,27 +77,11 @@ impl DualTokenObjective {
         device: &Device,
     ) -> Result<(Self, DualTokenTraining), TrainError> {
         single_or_narrow(config, "a DualToken")?;
-        let (model, mut specs) = match &config.model.from {
-            Some(from) => {
-                let (model, specs) = dualtoken::load(&architecture, &open_weights(from)?, device)?;
-                (model.into_network(), specs)
-            }
-            None => {
-                let (model, specs) = match config.model.start {
-                    Start::Released => dualtoken::random(&architecture, config.run.seed, device)?,
-                    Start::Narrow => dualtoken::random_narrow(&architecture, config.run.seed, device)?,
-                };
-                let mut network = model.into_network();
-                network.start_averages();
-                (network, specs)
-            }
-        };
+        let (model, mut specs) = start(config, &architecture, device)?;
         let weight = config.loss.alignment_weight;
         let (teacher, heads) = match weight > 0.0 {
             true => {
-                let source = ParamSource::seeded(config.run.seed, device);
-                let heads = SemanticHeads::new(&source.root().at(HELPERS), architecture.hidden_size)?;
-                specs.extend(source.into_taken());
+                let heads = heads(&mut specs, config.run.seed, architecture.hidden_size, Target::Places, device)?;
                 (SemanticTeacher::Aligned(weight, Box::new(Teacher::new(device)?)), Some(heads))
             }
             false => (SemanticTeacher::Start(Box::new(model.clone())), None),
@@ -152,11 +156,9 @@ impl Objective for DualTokenObjective {
         });
         let mut others = Vec::new();
         others.extend(found.semantic.map(|semantic| ("semantic", 1.0, semantic.total())));
-        if let (SemanticTeacher::Aligned(weight, net), Some(heads)) = (&self.teacher, &training.heads)
-            && let Some(map) = net.map(images.clone(), Teacher::SIDE)
-        {
-            let (pooled, grid) = (net.pooled(images).autodiff(), [self.config.grid(); 2]);
-            others.push(("alignment", *weight, heads.loss(found.features, map.autodiff(), pooled, grid)));
+        if let (SemanticTeacher::Aligned(weight, net), Some(heads)) = (&self.teacher, &training.heads) {
+            let alignment = heads.loss(found.features, net, Target::Places, images, self.config.grid());
+            others.push(("alignment", *weight, alignment));
         }
         Ok(Losses {
             reconstruction: found.reconstruction,

@@ -17,7 +17,7 @@ use tessera_tokenizers::flextok::{
 use super::architecture::open_weights;
 use super::objective::{Losses, Objective};
 use super::parameters::{Named, Parameters, read_named};
-use super::teacher::Teacher;
+use super::teacher::{Target, Teacher};
 use super::{TrainConfig, TrainError};
 
 /// Flow matching with nested dropout, and alignment with a teacher's features where its weight is not zero.
@@ -82,7 +82,7 @@ impl FlexTokObjective {
         let root = source.root();
         let model = FlexTokNetwork::new(&root, &architecture)?;
         let aligned = loss.alignment_weight > 0.0;
-        let head = || AlignmentHead::new(&root.at(HELPERS), architecture.decoder.dim, Teacher::CHANNELS);
+        let head = || AlignmentHead::new(&root.at(HELPERS), architecture.decoder.dim, Target::Places.width());
         let head = aligned.then(head).transpose()?;
         let alignment = match aligned {
             true => Some(Alignment {
@@ -208,9 +208,8 @@ impl Objective for FlexTokObjective {
         if self.excess_weight > 0.0 {
             others.push(("excess", self.excess_weight, flow.excess));
         }
-        if let (Some(alignment), Some(head), Some(features)) = (&self.alignment, &network.head, flow.features)
-            && let Some(target) = alignment.teacher.map(images, Teacher::SIDE)
-        {
+        if let (Some(alignment), Some(head), Some(features)) = (&self.alignment, &network.head, flow.features) {
+            let target = alignment.teacher.map(images, Target::Places, Teacher::SIDE);
             let [_, _, height, width] = flow.noised.dims();
             let [rows, columns] = self.config.decoder.patch;
             let grid = [height / rows, width / columns];

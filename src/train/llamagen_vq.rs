@@ -5,9 +5,9 @@ use rand_chacha::ChaCha8Rng;
 use tessera_layers::{ParamSpec, Trace};
 use tessera_tokenizers::grid::GridNetwork as _;
 use tessera_tokenizers::llamagen_vq::{self, LlamaGenVqConfig, LlamaGenVqNetwork, vq_losses};
-use tessera_tokenizers::quantizers::VectorQuantizer;
 
 use super::architecture::open_weights;
+use super::codebook::{Codebook, EMBEDDING};
 use super::objective::{Losses, Objective};
 use super::{Stage, Start, TrainConfig, TrainError};
 
@@ -98,8 +98,8 @@ impl Objective for LlamaGenVqObjective {
         })
     }
 
-    fn codebook<'a>(&self, network: &'a mut LlamaGenVqNetwork) -> Option<(&'static str, &'a mut VectorQuantizer)> {
-        Some(("quantize.embedding.weight", network.quantizer_mut()))
+    fn codebook<'a>(&self, network: &'a mut LlamaGenVqNetwork) -> Option<Codebook<'a>> {
+        Some(Codebook { names: EMBEDDING, codes: network.quantizer_mut() })
     }
 
     fn encode(&self, network: &LlamaGenVqNetwork, images: Tensor<4>) -> Tensor<2, Int> {

@@ -6,9 +6,9 @@ use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 use rand_chacha::ChaCha8Rng;
 use tessera_layers::ParamSpec;
-use tessera_tokenizers::quantizers::VectorQuantizer;
 
 use super::TrainError;
+use super::codebook::Codebook;
 
 /// How one kind of network is trained. The trainer does the rest: data, optimiser, checkpoints, reports.
 pub trait Objective {
@@ -49,8 +49,8 @@ pub trait Objective {
         rng: &mut ChaCha8Rng,
     ) -> Result<Losses, TrainError>;
 
-    /// The codebook whose dead codes are moved, and the released name of its parameter; `None` where there is none.
-    fn codebook<'a>(&self, _network: &'a mut Self::Network) -> Option<(&'static str, &'a mut VectorQuantizer)> {
+    /// The codebook whose dead codes are moved; `None` where there is none.
+    fn codebook<'a>(&self, _network: &'a mut Self::Network) -> Option<Codebook<'a>> {
         None
     }
 
@@ -65,6 +65,11 @@ pub trait Objective {
 
     /// Pictures from codes, of which the first `keep` tokens count; not clamped; `None` in a stage that makes no pictures.
     fn reconstruct(&self, network: &Self::Network, code: &Self::Code, keep: usize) -> Option<Tensor<4>>;
+
+    /// What validation reports of pictures in 0..=1 beside, or in the place of, their reconstructions.
+    fn validation_loss(&self, _network: &Self::Network, _images: Tensor<4>) -> Option<Tensor<1>> {
+        None
+    }
 
     /// `config.json` of the finished network. `sample` holds validation pictures, where there are any, for numbers that are
     /// measured.

@@ -12,6 +12,28 @@ pub fn single_or_narrow(config: &TrainConfig, what: &str) -> Result<(), TrainErr
     only_single(&settings, what)
 }
 
+/// As [`single_or_narrow`], of the stage that teaches a tower alone. Nothing is drawn in it that could look right or real.
+///
+/// # Errors
+/// [`TrainError::Invalid`] naming a setting without a use.
+pub fn check_tower(config: &TrainConfig) -> Result<(), TrainError> {
+    let mut settings = config.clone();
+    settings.loss.stage = Stage::Single;
+    single_or_narrow(&settings, "the stage tower")?;
+    let weights = [
+        ("loss.perceptual_weight", config.loss.perceptual_weight),
+        ("loss.adversarial_weight", config.loss.adversarial_weight),
+        ("loss.alignment_weight", config.loss.alignment_weight),
+    ];
+    match weights.into_iter().find(|(_, weight)| *weight > 0.0) {
+        Some((key, weight)) => {
+            let expected = "0 in the stage tower, whose one term has the weight loss.reconstruction_weight".to_owned();
+            Err(TrainError::Invalid { key, expected, found: weight.to_string() })
+        }
+        None => Ok(()),
+    }
+}
+
 /// Refuses settings that only One-D-Piece has a use for.
 pub fn only_single(config: &TrainConfig, what: &str) -> Result<(), TrainError> {
     let refuse = |key: &'static str, expected: &str, found: String| {

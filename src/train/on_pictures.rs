@@ -6,8 +6,8 @@ use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use tessera_datasets::{Picture, validation};
 use tessera_layers::ParamSpec;
-use tessera_tokenizers::quantizers::VectorQuantizer;
 
+use super::codebook::Codebook;
 use super::feed::{PictureFeed, open_loader};
 use super::objective::Objective;
 use super::training::{Pass, Training};
@@ -71,7 +71,7 @@ impl<O: Objective> Training for OnPictures<O> {
         Ok(Pass { losses, images: Some(images) })
     }
 
-    fn codebook<'a>(&self, network: &'a mut O::Network) -> Option<(&'static str, &'a mut VectorQuantizer)> {
+    fn codebook<'a>(&self, network: &'a mut O::Network) -> Option<Codebook<'a>> {
         self.objective.codebook(network)
     }
 

@@ -10,10 +10,10 @@ use tessera_layers::{ParamSpec, Trace};
 use tessera_tokenizers::maskgit_vqgan::{self, MaskGitVqgan, MaskGitVqganConfig};
 use tessera_tokenizers::one_d_piece::train::{PixelLosses, Quantizing, pixel_losses, stage1_losses};
 use tessera_tokenizers::one_d_piece::{self, Family, OneDPieceConfig, OneDPieceNetwork};
-use tessera_tokenizers::quantizers::VectorQuantizer;
 use tessera_tokenizers::{LoadError, ModelConfig};
 
 use super::architecture::open_weights;
+use super::codebook::{Codebook, EMBEDDING};
 use super::objective::{Losses, Objective};
 use super::parameters::{Parameters, read_named};
 use super::validation::token_counts;
@@ -51,6 +51,7 @@ impl OneDPieceObjective {
             Stage::Single => !architecture.is_legacy,
             Stage::Proxy => architecture.is_legacy && !architecture.finetune_decoder,
             Stage::Decoder => architecture.has_pixel_decoder(),
+            Stage::Tower => false,
         };
         if !fits {
             let (legacy, pixels) = (architecture.is_legacy, architecture.finetune_decoder);
@@ -223,8 +224,8 @@ impl Objective for OneDPieceObjective {
         self.config.codebook_size
     }
 
-    fn codebook<'a>(&self, network: &'a mut OneDPieceNetwork) -> Option<(&'static str, &'a mut VectorQuantizer)> {
-        Some(("quantize.embedding.weight", network.quantizer_mut()))
+    fn codebook<'a>(&self, network: &'a mut OneDPieceNetwork) -> Option<Codebook<'a>> {
+        Some(Codebook { names: EMBEDDING, codes: network.quantizer_mut() })
     }
 
     fn reconstruct(&self, network: &OneDPieceNetwork, ids: &Tensor<2, Int>, keep: usize) -> Option<Tensor<4>> {

@@ -158,6 +158,9 @@ pub enum Stage {
     Proxy,
     /// The second of two stages: the decoder and the pixel decoder, against pixels; encoder and codebook stay.
     Decoder,
+    /// Before TokenFlow and DualToken learn everything at once: their semantic tower alone, against EfficientNet-Lite0, in the place of
+    /// the pretrained CLIP or SigLIP that the released ones start from. The next run starts with --from.
+    Tower,
 }
 
 impl Default for LossConfig {

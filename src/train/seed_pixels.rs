@@ -6,12 +6,12 @@ use rand_chacha::ChaCha8Rng;
 use tessera_layers::perceptual::{Resampling, resize};
 use tessera_layers::{ParamSpec, Trace};
 use tessera_tokenizers::flextok::{Guidance, flow_noise};
-use tessera_tokenizers::quantizers::VectorQuantizer;
 use tessera_tokenizers::seed::{ENCODER, normalise};
 use tessera_tokenizers::seed_pixels::train::{PixelBatch, draw, pixel_losses, view_contrast};
 use tessera_tokenizers::seed_pixels::{self, PixelSampling, SeedPixelsConfig, SeedPixelsNetwork, Shown, sample_pixels};
 
 use super::architecture::open_weights;
+use super::codebook::{Codebook, EMBEDDING};
 use super::objective::{Losses, Objective};
 use super::objectives::single_or_narrow;
 use super::parameters::Parameters;
@@ -190,8 +190,8 @@ impl Objective for SeedPixelsObjective {
         })
     }
 
-    fn codebook<'a>(&self, network: &'a mut SeedPixelsNetwork) -> Option<(&'static str, &'a mut VectorQuantizer)> {
-        Some(("quantize.embedding.weight", network.seed_mut().codec_mut().quantizer_mut()))
+    fn codebook<'a>(&self, network: &'a mut SeedPixelsNetwork) -> Option<Codebook<'a>> {
+        Some(Codebook { names: EMBEDDING, codes: network.seed_mut().codec_mut().quantizer_mut() })
     }
 
     fn encode(&self, network: &SeedPixelsNetwork, images: Tensor<4>) -> Tensor<2, Int> {

@@ -11,10 +11,10 @@ use tessera_layers::Trace;
 use tessera_tokenizers::TokenizerError;
 use tessera_tokenizers::vat::{OccupancyField, VatNetwork, VatStage};
 
-use super::codebook::CodeCounts;
 use super::shape_feed::ShapeBatch;
 use super::shape_source::{Meshes, ShapeSource, Solids};
 use super::{TrainConfig, TrainError, ValidationLine};
+use tessera_tokenizers::quantizers::CodeCounts;
 
 /// Held-out shapes, and surfaces of some of them.
 pub struct ShapeValidation {

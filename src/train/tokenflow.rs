@@ -9,10 +9,11 @@ use tessera_tokenizers::tokenflow::{
 };
 
 use super::architecture::open_weights;
+use super::codebook::Codebook;
 use super::objective::{Losses, Objective};
-use super::objectives::only_single;
-use super::teacher::{self, check_width};
-use super::{TrainConfig, TrainError};
+use super::objectives::single_or_narrow;
+use super::teacher::{Target, Teacher};
+use super::{CodebookConfig, Start, TrainConfig, TrainError};
 
 /// Pixels, codebooks and commitment, and the semantic features; perceptual and adversarial terms are the trainer's.
 ///
@@ -20,12 +21,44 @@ use super::{TrainConfig, TrainError};
 /// released one. It takes part where features are reconstructed in the encoder's own width, as those of a SigLIP are; a
 /// CLIP's are compared in its joint space, whose projection no checkpoint of a TokenFlow holds, so that there the term is left
 /// out. With a weight of the alignment the teacher is EfficientNet-Lite0 in its place: `decoder_out_dim` must be the 112 channels of
-/// its map, which has one place for each cell of the grid.
+/// its map, which has one place for each cell of the grid, or its last 1280.
 pub struct TokenFlowObjective {
     config: TokenFlowConfig,
     specs: Vec<ParamSpec>,
     teacher: Option<SemanticBranch>,
-    alignment: Option<(f64, teacher::Teacher)>,
+    alignment: Option<Alignment>,
+}
+
+/// EfficientNet-Lite0 in the teacher's place, and the weight of its term.
+struct Alignment {
+    weight: f64,
+    net: Teacher,
+    target: Target,
+}
+
+/// The network that the settings start from, and its parameters by released name.
+///
+/// # Errors
+/// [`TrainError`] if weights cannot be loaded.
+pub(super) fn start(
+    config: &TrainConfig,
+    architecture: &TokenFlowConfig,
+    device: &Device,
+) -> Result<(TokenFlowNetwork, Vec<ParamSpec>), TrainError> {
+    let (model, specs) = match (&config.model.from, config.model.start) {
+        (Some(from), _) => tokenflow::load(architecture, &open_weights(from)?, device)?,
+        (None, Start::Released) => tokenflow::random(architecture, config.run.seed, device)?,
+        (None, Start::Narrow) => tokenflow::random_narrow(architecture, config.run.seed, device)?,
+    };
+    Ok((model.into_network(), specs))
+}
+
+/// Whether a parameter takes part: all but what is never run of a SigLIP.
+pub(super) fn is_run(architecture: &TokenFlowConfig, name: &str) -> bool {
+    let SemanticEncoder::SiglipVision(sizes) = &architecture.semantic_encoder else { return true };
+    let Some(rest) = name.strip_prefix("encoder_vqkd.vision_model.") else { return true };
+    let last = format!("encoder.layers.{}.", sizes.layers.saturating_sub(1));
+    !(rest.starts_with("head.") || rest.starts_with("post_layernorm.") || rest.starts_with(&last))
 }
 
 /// Share of the steps that leave out a scale.
@@ -41,16 +74,15 @@ impl TokenFlowObjective {
         architecture: TokenFlowConfig,
         device: &Device,
     ) -> Result<(Self, TokenFlowNetwork), TrainError> {
-        only_single(config, "a TokenFlow")?;
-        let (model, specs) = match &config.model.from {
-            Some(from) => tokenflow::load(&architecture, &open_weights(from)?, device)?,
-            None => tokenflow::random(&architecture, config.run.seed, device)?,
-        };
-        let network = model.into_network();
+        // Its codes may be moved, unlike those of others that this checks.
+        let settings =
+            TrainConfig { codebook: CodebookConfig { reseed_every: 0, ..config.codebook.clone() }, ..config.clone() };
+        single_or_narrow(&settings, "a TokenFlow")?;
+        let (network, specs) = start(config, &architecture, device)?;
         let alignment = match config.loss.alignment_weight {
             weight if weight > 0.0 => {
-                check_width("decoder_out_dim", architecture.decoder_out_dim, teacher::Teacher::CHANNELS)?;
-                Some((weight, teacher::Teacher::new(device)?))
+                let target = Target::of_width("decoder_out_dim", architecture.decoder_out_dim)?;
+                Some(Alignment { weight, net: Teacher::new(device)?, target })
             }
             _ => None,
         };
@@ -77,12 +109,8 @@ impl Objective for TokenFlowObjective {
         &self.specs
     }
 
-    /// All but what is never run of a SigLIP.
     fn is_trained(&self, name: &str) -> bool {
-        let SemanticEncoder::SiglipVision(sizes) = &self.config.semantic_encoder else { return true };
-        let Some(rest) = name.strip_prefix("encoder_vqkd.vision_model.") else { return true };
-        let last = format!("encoder.layers.{}.", sizes.layers.saturating_sub(1));
-        !(rest.starts_with("head.") || rest.starts_with("post_layernorm.") || rest.starts_with(&last))
+        is_run(&self.config, name)
     }
 
     fn image_size(&self) -> usize {
@@ -97,6 +125,11 @@ impl Objective for TokenFlowObjective {
         self.config.codebook_size
     }
 
+    fn codebook<'a>(&self, network: &'a mut TokenFlowNetwork) -> Option<Codebook<'a>> {
+        let names = &["quantize.embedding_vqkd.weight", "quantize.embedding_vqgan.weight"];
+        Some(Codebook { names, codes: network.quantizer_mut() })
+    }
+
     fn losses(
         &self,
         network: &TokenFlowNetwork,
@@ -106,10 +139,9 @@ impl Objective for TokenFlowObjective {
     ) -> Result<Losses, TrainError> {
         let found = losses(network, images.clone(), &self.sides(rng));
         let mut others = Vec::new();
-        if let Some((weight, net)) = &self.alignment
-            && let Some(features) = net.grid(images.clone(), self.config.grid())
-        {
-            others.push(("semantic", *weight, semantic_loss(found.semantic.clone(), features.autodiff())));
+        if let Some(Alignment { weight, net, target }) = &self.alignment {
+            let features = net.grid(images.clone(), *target, self.config.grid()).autodiff();
+            others.push(("semantic", *weight, semantic_loss(found.semantic.clone(), features)));
         }
         let signed = images.mul_scalar(2.0).sub_scalar(1.0);
         if let Some(teacher) = &self.teacher {
@@ -125,7 +157,7 @@ impl Objective for TokenFlowObjective {
             quantizer: Some(found.codebook + found.commitment),
             others,
             indices: Some(found.ids),
-            latents: None,
+            latents: Some(found.compared),
             image: Some(found.image),
         })
     }

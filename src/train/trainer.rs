@@ -12,7 +12,6 @@ use super::adversary::Adversary;
 use super::architecture::{Architecture, read_architecture};
 use super::autoencoder_kl::AutoencoderKlObjective;
 use super::checkpoint::{Checkpoints, read_state, write};
-use super::codebook::CodeCounts;
 use super::decoder::DecoderObjective;
 use super::dualtoken::DualTokenObjective;
 use super::ema::Ema;
@@ -33,12 +32,14 @@ use super::seed_pixels::SeedPixelsObjective;
 use super::token_shuffle::TokenShuffleObjective;
 use super::tokenflow::TokenFlowObjective;
 use super::tokenflow_t2i::TokenFlowT2iObjective;
+use super::tower::TowerObjective;
 use super::training::Training;
 use super::training_codes::{CodesOf, TrainingCodes};
 use super::vat::VatTraining;
 use super::window::Window;
 use super::xar::XarObjective;
-use super::{TrainConfig, TrainError};
+use super::{Stage, TrainConfig, TrainError};
+use tessera_tokenizers::quantizers::CodeCounts;
 
 mod saving;
 mod step;
@@ -144,6 +145,12 @@ pub fn train(
         }
         Architecture::Codec(ModelConfig::SeedPixels(architecture)) => {
             run.on_pictures(SeedPixelsObjective::new(config, architecture, &trained)?, on_event)
+        }
+        Architecture::Codec(ModelConfig::TokenFlow(architecture)) if config.loss.stage == Stage::Tower => {
+            run.on_pictures(TowerObjective::tokenflow(config, architecture, &trained)?, on_event)
+        }
+        Architecture::Codec(ModelConfig::DualToken(architecture)) if config.loss.stage == Stage::Tower => {
+            run.on_pictures(TowerObjective::dualtoken(config, architecture, &trained)?, on_event)
         }
         Architecture::Codec(ModelConfig::TokenFlow(architecture)) => {
             run.on_pictures(TokenFlowObjective::new(config, architecture, &trained)?, on_event)

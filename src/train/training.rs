@@ -7,8 +7,8 @@ use burn::tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 use tessera_datasets::Picture;
 use tessera_layers::ParamSpec;
-use tessera_tokenizers::quantizers::VectorQuantizer;
 
+use super::codebook::Codebook;
 use super::feed::Feed;
 use super::objective::Losses;
 use super::{TrainError, ValidationLine};
@@ -48,8 +48,8 @@ pub trait Training {
         rng: &mut ChaCha8Rng,
     ) -> Result<Pass, TrainError>;
 
-    /// The codebook whose dead codes are moved, and the released name of its parameter; `None` where there is none.
-    fn codebook<'a>(&self, _network: &'a mut Self::Network) -> Option<(&'static str, &'a mut VectorQuantizer)> {
+    /// The codebook whose dead codes are moved; `None` where there is none.
+    fn codebook<'a>(&self, _network: &'a mut Self::Network) -> Option<Codebook<'a>> {
         None
     }
 

@@ -3,10 +3,10 @@
 use burn::tensor::{Device, Tensor};
 use tessera_datasets::{Picture, Sheet, psnr};
 
-use super::codebook::CodeCounts;
 use super::objective::Objective;
 use super::{TrainError, ValidationLine};
 use crate::squares::{parts, to_pictures, to_tensor};
+use tessera_tokenizers::quantizers::CodeCounts;
 
 /// Pictures of the model's size and what is measured on them.
 pub struct Validation {
@@ -35,7 +35,7 @@ impl Validation {
         Some(to_tensor(first.get(..first.len().min(MOST))?, &self.device))
     }
 
-    /// PSNR for each number of tokens, and use of the codebook.
+    /// PSNR for each number of tokens, use of the codebook, and what the objective has to say beside.
     ///
     /// # Errors
     /// [`TrainError::Data`] if reconstructions do not fit the pictures.
@@ -43,8 +43,14 @@ impl Validation {
         let counts = objective.token_counts();
         let mut sums = vec![0.0; counts.len()];
         let mut codes = CodeCounts::new(objective.codes());
+        let mut loss = None;
         for pictures in parts(&self.pictures) {
-            let code = objective.encode(network, to_tensor(pictures, &self.device));
+            let images = to_tensor(pictures, &self.device);
+            if let Some(value) = objective.validation_loss(network, images.clone()) {
+                let value = f64::from(value.into_scalar::<f32>()) * pictures.len() as f64;
+                loss = Some(loss.unwrap_or(0.0) + value);
+            }
+            let code = objective.encode(network, images);
             if let Some(ids) = O::ids(&code) {
                 codes.add(&ids);
             }
@@ -57,8 +63,13 @@ impl Validation {
             }
         }
         let count = self.pictures.len().max(1) as f64;
-        let psnr = counts.into_iter().zip(sums).map(|(tokens, sum)| (tokens, sum / count)).collect();
-        Ok(ValidationLine { psnr, usage: codes.usage(), perplexity: codes.perplexity(), ..ValidationLine::default() })
+        Ok(ValidationLine {
+            psnr: counts.into_iter().zip(sums).map(|(tokens, sum)| (tokens, sum / count)).collect(),
+            usage: codes.usage(),
+            perplexity: codes.perplexity(),
+            loss: loss.map(|sum| sum / count),
+            ..ValidationLine::default()
+        })
     }
 
     /// `count` pictures from all over the set, each in a row with its reconstructions from more and more tokens.

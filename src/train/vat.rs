@@ -9,10 +9,10 @@ use tessera_datasets::Picture;
 use tessera_datasets::shape::ExampleOptions;
 use tessera_layers::ParamSpec;
 use tessera_tokenizers::flextok::flow_noise;
-use tessera_tokenizers::quantizers::VectorQuantizer;
 use tessera_tokenizers::vat::{self, VatConfig, VatNetwork, VatStage, losses};
 
 use super::architecture::open_weights;
+use super::codebook::Codebook;
 use super::objective::Losses;
 use super::shape_feed::{ShapeBatch, ShapeFeed};
 use super::shape_source::{Meshes, ShapeSource, Solids};
@@ -168,8 +168,8 @@ impl Training for VatTraining {
         Ok(Pass { losses, images: None })
     }
 
-    fn codebook<'a>(&self, network: &'a mut VatNetwork) -> Option<(&'static str, &'a mut VectorQuantizer)> {
-        Some(("quantizer.embedding.weight", network.quantizer_mut().codes_mut()))
+    fn codebook<'a>(&self, network: &'a mut VatNetwork) -> Option<Codebook<'a>> {
+        Some(Codebook { names: &["quantizer.embedding.weight"], codes: network.quantizer_mut().codes_mut() })
     }
 
     /// In free steps, as in the first stage.

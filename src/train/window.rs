@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::{Int, Tensor};
 
-use super::codebook::CodeCounts;
 use super::feed::Feed;
 use super::metrics::TrainLine;
+use tessera_tokenizers::quantizers::CodeCounts;
 
 /// Terms of a loss by name.
 pub type Terms = Vec<(&'static str, Tensor<1>)>;

@@ -3,7 +3,7 @@
 use tessera_layers::Init;
 
 /// Layers at whose end a residual branch is added.
-const ENDS: [&str; 5] = ["attn.proj.", "out_proj.", "fc2.", "output.dense.", "output_query.dense."];
+const ENDS: [&str; 6] = ["attn.proj.", "out_proj.", "fc2.", "c_proj.", "output.dense.", "output_query.dense."];
 
 /// What a matrix starts from in place of a small normal distribution of fixed deviation: one over the root of its inputs, or 0.4 of
 /// that where it ends a residual branch; positions and learned vectors five times as strong. Other starts fit their widths, and stay.

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use tessera_layers::ParamSource;
 use tessera_layers::checkpoint::{Weights, save_module};
-use tessera_tokenizers::dualtoken::{self, DualToken, DualTokenConfig, Teacher, losses};
+use tessera_tokenizers::dualtoken::{self, DualToken, DualTokenConfig, SemanticFeatures, losses};
 use tessera_tokenizers::quantizers::{ResidualQuantizer, ResidualSizes, ResidualUpdate, Restart, UpdateForm};
 use tessera_tokenizers::{
     ConfigError, DecodeOptions, Input, ModelConfig, TokenFile, TokenLayout, Tokenizer as _, TokenizerError,
@@ -266,8 +266,10 @@ fn losses_send_gradients_through_both_vocabularies() {
     let device = Device::flex().autodiff();
     let (model, specs) = dualtoken::random(&config(), 5, &device).unwrap();
     let network = model.into_network();
-    let teacher =
-        Teacher { hidden: Tensor::<3>::ones([2, 16, 32], &device), pooled: Tensor::<2>::ones([2, 32], &device) };
+    let teacher = SemanticFeatures {
+        hidden: Tensor::<3>::ones([2, 16, 32], &device),
+        pooled: Tensor::<2>::ones([2, 32], &device),
+    };
     let mut tables = [network.pixel_quantizer().clone(), network.semantic_quantizer().clone()];
     let inner = config().rqvaesiglip;
     let updates = [inner.vq_pix.update(false), inner.vq_sem.update(false)];

@@ -11,10 +11,9 @@ use tessera_shaders::device::{DeviceChoice, largest_buffer};
 use tessera_shaders::{PlaneMerge, triplane_sample_reference};
 use tessera_tokenizers::bitstream::payload;
 use tessera_tokenizers::quantizers::scales::ScaleNames;
-use tessera_tokenizers::quantizers::{ScaleQuantizer, ScaleQuantizerConfig};
+use tessera_tokenizers::quantizers::{CodeCounts, ScaleQuantizer, ScaleQuantizerConfig, move_codes};
 use tessera_tokenizers::vat::{
-    self, CodeUses, LossConfig, OccupancyField, Supervision, Vat, VatConfig, VatNetwork, VatStage, codebook_from,
-    losses, restart_unused,
+    self, LossConfig, OccupancyField, Supervision, Vat, VatConfig, VatNetwork, VatStage, losses,
 };
 use tessera_tokenizers::{
     ConfigError, DecodeOptions, Fingerprint, Input, InputKind, LoadError, ModelConfig, TokenFile, TokenLayout,
@@ -438,8 +437,9 @@ fn both_stages_learn_and_unused_codes_move() {
 
     // The second stage starts from what the encoder makes.
     let mut rng = ChaCha8Rng::seed_from_u64(1);
-    codebook_from(network.quantizer_mut(), last.candidates, &mut rng);
-    let mut uses = CodeUses::new(20);
+    let all: Vec<usize> = (0..20).collect();
+    move_codes(network.quantizer_mut().codes_mut(), &all, last.candidates, &mut rng);
+    let mut uses = CodeCounts::new(20);
     let first = run(&network, VatStage::Quantized);
     for step in 0..30 {
         let losses = run(&network, VatStage::Quantized);
@@ -447,11 +447,10 @@ fn both_stages_learn_and_unused_codes_move() {
         let gradients = losses.total.backward();
         network = network.map(&mut Descent { gradients: &gradients, rate: 2e-3 });
         if step % 10 == 9 {
-            let unused = uses.unused();
+            let unused = uses.dead();
             let before = floats(network.quantizer().codes().codebook());
-            let moved = restart_unused(network.quantizer_mut(), &mut uses, losses.candidates.clone(), &mut rng);
-            assert_eq!(moved, unused.len());
-            assert!(uses.counts().iter().all(|&count| count == 0));
+            move_codes(network.quantizer_mut().codes_mut(), &unused, losses.candidates.clone(), &mut rng);
+            uses.clear();
             let (after, seen) = (floats(network.quantizer().codes().codebook()), floats(losses.candidates));
             for code in 0..20 {
                 let [old, new] = [&before, &after].map(|codes| &codes[code * 4..][..4]);

@@ -129,17 +129,34 @@ impl EfficientNetLite0 {
         taps.iter().filter_map(|&tap| outputs.get(tap).cloned().flatten()).collect()
     }
 
+    /// The output of block `last` as [`EfficientNetLite0::features`] gives it; of the last block where there is no such one.
+    ///
+    /// # Panics
+    /// If there are no three channels: a shape error, as in any tensor operation.
+    pub fn up_to(&self, rgb: Tensor<4>, last: usize) -> Tensor<4> {
+        self.blocks.iter().take(last.saturating_add(1)).fold(self.stem.forward(rgb), |x, block| run(block, x))
+    }
+
+    /// The last features: `[batch, 3, height, width] -> [batch, 1280, height / 32, width / 32]`, rounded up.
+    ///
+    /// # Panics
+    /// If there are no three channels: a shape error, as in any tensor operation.
+    pub fn last(&self, rgb: Tensor<4>) -> Tensor<4> {
+        let x = self.up_to(rgb, Self::BLOCKS);
+        let [batch, channels, height, width] = x.dims();
+        let (weight, bias) = (beside(&self.head.weight, &x), beside(&self.head.bias, &x));
+        let y = weight.unsqueeze::<3>().matmul(x.reshape([batch, channels, height * width]));
+        (y + bias.reshape([1, HEAD, 1])).clamp(0.0, CEILING).reshape([batch, HEAD, height, width])
+    }
+
     /// The mean of the last features over the picture: `[batch, 3, height, width] -> [batch, 1280]`.
     ///
     /// # Panics
     /// If there are no three channels: a shape error, as in any tensor operation.
     pub fn pooled(&self, rgb: Tensor<4>) -> Tensor<2> {
-        let x = self.blocks.iter().fold(self.stem.forward(rgb), |x, block| run(block, x));
+        let x = self.last(rgb);
         let [batch, channels, height, width] = x.dims();
-        let (weight, bias) = (beside(&self.head.weight, &x), beside(&self.head.bias, &x));
-        let y = weight.unsqueeze::<3>().matmul(x.reshape([batch, channels, height * width]));
-        let y = (y + bias.reshape([1, HEAD, 1])).clamp(0.0, CEILING);
-        y.mean_dim(2).squeeze_dim(2)
+        x.reshape([batch, channels, height * width]).mean_dim(2).squeeze_dim(2)
     }
 
     /// Logits of the 1000 classes of ImageNet: `[batch, 3, height, width] -> [batch, 1000]`.

@@ -6,10 +6,10 @@ use tessera_layers::checkpoint::{Precision, Weights, write_safetensors};
 
 use super::Trainer;
 use crate::train::checkpoint::{State, write};
-use crate::train::codebook::CodeCounts;
 use crate::train::report::write_report;
 use crate::train::training::Training;
 use crate::train::{SavePrecision, TrainError};
+use tessera_tokenizers::quantizers::CodeCounts;
 
 impl<T: Training> Trainer<'_, T> {
     pub(super) fn save(&self) -> Result<PathBuf, TrainError> {

@@ -6,12 +6,12 @@ use rand_chacha::ChaCha8Rng;
 
 use super::Trainer;
 use crate::train::TrainError;
-use crate::train::codebook::move_codes;
 use crate::train::feed::Feed as _;
 use crate::train::parameters::Named;
 use crate::train::perceptual::Perceptual;
 use crate::train::training::{Pass, Training};
 use crate::train::window::{Terms, Window};
+use tessera_tokenizers::quantizers::move_codes;
 
 /// What a draw of chance is for.
 #[derive(Clone, Copy)]
@@ -126,9 +126,12 @@ impl<T: Training> Trainer<'_, T> {
             return;
         };
         let mut rng = self.rng(self.step, Purpose::Codes);
-        let Some((name, quantizer)) = self.training.codebook(&mut self.network) else { return };
-        move_codes(quantizer, &codes, latents, &mut rng);
-        self.ema.adopt_rows(&self.network, &self.parameters, name, &codes);
+        let Some(codebook) = self.training.codebook(&mut self.network) else { return };
+        let names = codebook.names;
+        move_codes(codebook.codes, &codes, latents, &mut rng);
+        for name in names {
+            self.ema.adopt_rows(&self.network, &self.parameters, name, &codes);
+        }
         self.codes.clear();
     }
 

@@ -5,7 +5,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use tessera_layers::Trace;
 use tessera_tokenizers::dualtoken::{
-    Bottleneck, DualLatents, DualTokenConfig, DualTokenLosses, DualTokenNetwork, SemanticFeatures, Teacher, load,
+    Bottleneck, DualLatents, DualTokenConfig, DualTokenLosses, DualTokenNetwork, SemanticFeatures, load,
     semantic_losses,
 };
 use tessera_tokenizers::quantizers::{ResidualQuantized, ResidualQuantizer, Restart};
@@ -106,7 +106,7 @@ fn losses(
         let found = format!("{:?} and {:?}", hidden.dims(), pooled.dims());
         return Err(CaseError::input("inputs \"teacher_*\"", expected, found));
     }
-    let found = semantic_losses(features, &Teacher { hidden, pooled });
+    let found = semantic_losses(features, &SemanticFeatures { hidden, pooled });
     values.floats("train_loss.sem_mse", found.hidden_error.clone());
     // The release logs cosines as the losses that they are: negative.
     values.floats("train_loss.sem_cos", found.hidden_cosine.clone().neg());

@@ -7,7 +7,7 @@ use tessera_layers::resample::{Resampling, resize};
 use tessera_layers::siglip::{SiglipText, SiglipVision};
 use tessera_layers::{Init, ParamResult, Params, Trace};
 
-use super::{AttentionProjection, DualTokenConfig, Teacher};
+use super::{AttentionProjection, DualTokenConfig};
 use crate::quantizers::ResidualQuantizer;
 
 /// SigLIP, two ways into codes and two out of them, and the decoder.
@@ -168,7 +168,7 @@ impl DualTokenNetwork {
 
     /// What the SigLIP makes of pictures `[batch, 3, side, side]` in -1..=1 without any codes: of a model that nothing was learnt
     /// for yet, the teacher's features.
-    pub fn plain_features(&self, images: Tensor<4>) -> Teacher {
+    pub fn plain_features(&self, images: Tensor<4>) -> SemanticFeatures {
         let mut x = self.vision.embed(images);
         let layers = self.vision.layers();
         let mut hidden = x.clone();
@@ -178,7 +178,7 @@ impl DualTokenNetwork {
                 hidden = x.clone();
             }
         }
-        Teacher { hidden, pooled: self.vision.pool(self.vision.normalise(x)) }
+        SemanticFeatures { hidden, pooled: self.vision.pool(self.vision.normalise(x)) }
     }
 
     /// Texts `[batch, length]`, padded as the release does it, to `[batch, hidden]`, not normalised.

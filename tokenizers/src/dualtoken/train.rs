@@ -11,15 +11,6 @@ use tessera_layers::Trace;
 use super::{DualTokenNetwork, SemanticFeatures};
 use crate::quantizers::ResidualQuantized;
 
-/// Features of the same pictures from the SigLIP that the model started from, frozen.
-#[derive(Debug, Clone)]
-pub struct Teacher {
-    /// Its last layer but one, `[batch, g^2, hidden]`.
-    pub hidden: Tensor<3>,
-    /// Its pooled vector, `[batch, hidden]`.
-    pub pooled: Tensor<2>,
-}
-
 /// How near semantic features are to the teacher's.
 #[derive(Debug, Clone)]
 pub struct SemanticLosses {
@@ -73,8 +64,8 @@ impl DualTokenLosses {
     }
 }
 
-/// Compares features with the teacher's, which are taken without a gradient.
-pub fn semantic_losses(features: &SemanticFeatures, teacher: &Teacher) -> SemanticLosses {
+/// Compares features with those of the SigLIP that the model started from, frozen, which are taken without a gradient.
+pub fn semantic_losses(features: &SemanticFeatures, teacher: &SemanticFeatures) -> SemanticLosses {
     let (hidden, pooled) = (teacher.hidden.clone().detach(), teacher.pooled.clone().detach());
     SemanticLosses {
         hidden_error: (features.hidden.clone() - hidden.clone()).square().mean(),
@@ -89,7 +80,7 @@ pub fn semantic_losses(features: &SemanticFeatures, teacher: &Teacher) -> Semant
 pub fn losses(
     network: &DualTokenNetwork,
     images: Tensor<4>,
-    teacher: Option<&Teacher>,
+    teacher: Option<&SemanticFeatures>,
     quantize: &mut dyn FnMut(usize, Tensor<4>) -> ResidualQuantized,
 ) -> DualTokenLosses {
     let images = images.mul_scalar(2.0).sub_scalar(1.0);

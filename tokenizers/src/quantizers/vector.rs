@@ -5,6 +5,8 @@ use burn::tensor::{Int, Tensor};
 use tessera_layers::{Init, ParamResult, Params};
 use tessera_shaders::nearest_code;
 
+use super::restarts::{MovableCodes, replace_rows};
+
 /// A codebook `[codes, width]`; with `use_l2_norm` latents and codes are compared, and returned, on the unit sphere.
 ///
 /// Source: van den Oord et al. 2017 (losses, straight-through gradient); Yu et al. 2021, "Vector-quantized Image
@@ -98,25 +100,6 @@ impl VectorQuantizer {
         if self.use_l2_norm { l2_normalise(rows) } else { rows }
     }
 
-    /// Puts new vectors in place of codes, as training does with codes that nothing chooses.
-    ///
-    /// Vectors of another width and codes that do not exist are passed over.
-    pub fn replace_codes(&mut self, replacements: &[(usize, Vec<f32>)]) {
-        let codebook = self.embedding.val().detach();
-        let [codes, width] = codebook.dims();
-        let (device, mut data) = (codebook.device(), codebook.into_data());
-        if let Ok(values) = data.as_mut_slice::<f32>() {
-            for (code, vector) in replacements {
-                if *code < codes && vector.len() == width {
-                    values[code * width..][..width].copy_from_slice(vector);
-                }
-            }
-        }
-        let codebook = Tensor::from_data(data, &device);
-        let codebook = if device.is_autodiff() { codebook.require_grad() } else { codebook };
-        self.embedding = Param::initialized(self.embedding.id, codebook);
-    }
-
     /// Codebook entries.
     pub fn codes(&self) -> usize {
         self.embedding.lazy_shape()[0]
@@ -125,6 +108,12 @@ impl VectorQuantizer {
     /// The raw codebook `[codes, width]`.
     pub fn codebook(&self) -> Tensor<2> {
         self.embedding.val()
+    }
+}
+
+impl MovableCodes for VectorQuantizer {
+    fn replace_codes(&mut self, replacements: &[(usize, Vec<f32>)]) {
+        replace_rows(&mut self.embedding, replacements.iter().map(|(code, vector)| (*code, vector.as_slice())));
     }
 }
 

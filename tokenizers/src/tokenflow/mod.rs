@@ -54,7 +54,7 @@ mod task;
 mod tokenizer;
 mod train;
 
-pub use checkpoint::{USAGE, codes, listing, load, random, save};
+pub use checkpoint::{USAGE, codes, listing, load, random, random_narrow, save};
 pub use clip::ClipVision;
 pub use config::TokenFlowConfig;
 pub use features::VisualFeatures;

@@ -67,6 +67,11 @@ impl TokenFlowNetwork {
         &self.quantize
     }
 
+    /// The codebooks, to move codes in.
+    pub fn quantizer_mut(&mut self) -> &mut SharedQuantizer {
+        &mut self.quantize
+    }
+
     /// Pictures `[batch, 3, side, side]` in -1..=1 to latents `[batch, semantic + pixel, g, g]`, semantic channels first.
     ///
     /// Reports `sem.*`, `pix.encoder.*` and `pix.quant_conv` to `trace`.

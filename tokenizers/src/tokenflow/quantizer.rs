@@ -6,7 +6,7 @@ use tessera_layers::resample::{Resampling, resize};
 use tessera_layers::{Init, ParamResult, Params};
 use tessera_shaders::nearest_code;
 
-use crate::quantizers::l2_normalise;
+use crate::quantizers::{MovableCodes, l2_normalise, replace_rows};
 
 /// The pairs of codes, each half of unit length.
 #[derive(Debug, Clone)]
@@ -156,5 +156,18 @@ impl SharedQuantizer {
             codebook_loss: mean(codebook),
             commitment_loss: mean(commitment).mul_scalar(self.beta),
         }
+    }
+}
+
+impl MovableCodes for SharedQuantizer {
+    /// Pairs, the semantic half first.
+    fn replace_codes(&mut self, replacements: &[(usize, Vec<f32>)]) {
+        let [_, width] = self.semantic.lazy_shape().dims();
+        let mut halves = Vec::new();
+        for (code, pair) in replacements {
+            halves.extend(pair.split_at_checked(width).map(|halves| (*code, halves)));
+        }
+        replace_rows(&mut self.semantic, halves.iter().map(|(code, (semantic, _))| (*code, *semantic)));
+        replace_rows(&mut self.pixel, halves.iter().map(|(code, (_, pixel))| (*code, *pixel)));
     }
 }

@@ -124,9 +124,11 @@ impl Tokenizer for TokenFlow {
         Ok(Latents { vectors, layout: tokens.layout().clone() })
     }
 
-    /// Both halves of the sum of all scales, and the semantic features that it comes to.
+    /// Both halves of the sum of all scales, the semantic features that it comes to, and those of the encoder before any code.
     fn item_vectors(&self, input: &Input) -> Result<Vec<(&'static str, Tensor<2>)>, TokenizerError> {
         let sum = self.sum(&self.encode(input)?, &DecodeOptions::default())?;
+        let images = input.images()?.clone().to_device(&self.device).mul_scalar(2.0).sub_scalar(1.0);
+        let continuous = self.network.semantic_branch().features(images, &mut Trace::none());
         let ([batch, width, rows, columns], semantic) = (sum.dims(), self.config.semantic_code_dim);
         let cells = sum.clone().reshape([batch, width, rows * columns]).swap_dims(1, 2);
         let features = self.network.semantic_features(sum, &mut Trace::none());
@@ -136,6 +138,7 @@ impl Tokenizer for TokenFlow {
             ("pixel codes", side_by_side(cells.clone().narrow(2, semantic, width - semantic))),
             ("pixel codes, mean", mean_over_positions(cells.narrow(2, semantic, width - semantic))),
             ("semantic features of tokens, mean", mean_over_positions(features)),
+            ("semantic encoder, mean", mean_over_positions(continuous)),
         ])
     }
 }

@@ -7,7 +7,7 @@
 use burn::tensor::{Int, Tensor};
 use tessera_layers::Trace;
 
-use super::{SharedCodes, TokenFlowNetwork};
+use super::{ScaleStep, SharedCodes, TokenFlowNetwork};
 use crate::quantizers::{assignment_entropy, squared_distances};
 
 /// What pictures come to.
@@ -23,6 +23,8 @@ pub struct TokenFlowLosses {
     pub semantic: Tensor<3>,
     /// Tokens `[batch, tokens]` of the scales that took part.
     pub ids: Tensor<2, Int>,
+    /// What these scales looked up, `[batch, tokens, semantic + pixel]`, without a gradient.
+    pub compared: Tensor<3>,
     /// Reconstructed pictures in 0..=1, not clamped.
     pub image: Tensor<4>,
 }
@@ -32,7 +34,9 @@ pub struct TokenFlowLosses {
 pub fn losses(network: &TokenFlowNetwork, images: Tensor<4>, sides: &[usize]) -> TokenFlowLosses {
     let images = images.mul_scalar(2.0).sub_scalar(1.0);
     let latents = network.latents(images.clone(), &mut Trace::none());
-    let quantized = network.quantizer().quantize(latents, sides, &mut |_| ());
+    let mut compared = Vec::new();
+    let mut see = |step: &ScaleStep| compared.push(step.compared.clone().detach());
+    let quantized = network.quantizer().quantize(latents, sides, &mut see);
     let pixels = network.pixels(quantized.sum.clone(), &mut Trace::none());
     TokenFlowLosses {
         reconstruction: (pixels.clone() - like(images, &pixels)).square().mean(),
@@ -40,6 +44,7 @@ pub fn losses(network: &TokenFlowNetwork, images: Tensor<4>, sides: &[usize]) ->
         commitment: quantized.commitment_loss,
         semantic: network.semantic_features(quantized.sum, &mut Trace::none()),
         ids: quantized.ids,
+        compared: Tensor::cat(compared, 1),
         image: pixels.add_scalar(1.0).mul_scalar(0.5),
     }
 }
