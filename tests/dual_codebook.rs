@@ -270,6 +270,33 @@ fn a_tower_learns_alone_and_the_next_stage_starts_from_it() {
 }
 
 #[test]
+fn each_learns_with_the_discriminator_of_its_own_recipe() {
+    let bench = Bench::new();
+    let flags = ["--adversarial-weight", "0.1", "--adversarial-from", "2"];
+    let sentence = refused(&mut bench.train("small", &tokenflow(), &flags));
+    assert!(sentence.contains("patch_gan needs 24"), "{sentence}");
+    let mut large = tokenflow();
+    (large["image_size"], large["encoder_ch_mult"], large["decoder_ch_mult"]) =
+        (json!(24), json!([1, 1]), json!([1, 1]));
+    (large["scales"], large["semantic_encoder"]["patch_size"]) = (json!([1, 12]), json!(2));
+    for (run, document, width) in [("flow", large, "8"), ("dual", dualtoken(), "32")] {
+        let flags = [flags.as_slice(), &["--discriminator-width", width]].concat();
+        printed(&mut bench.train(run, &document, &flags));
+        let whole = fs::read(bench.at(run).join("model.safetensors")).unwrap();
+        fs::remove_dir_all(bench.at(run).join("checkpoints/00000006")).unwrap();
+        printed(bench.train(run, &document, &flags).arg("--resume"));
+        assert!(whole == fs::read(bench.at(run).join("model.safetensors")).unwrap(), "{run}");
+        let lines = bench.lines(run);
+        let term = |step: u64, name: &str| {
+            let line = lines.iter().find(|line| line["kind"] == "train" && line["step"] == step).unwrap();
+            line["losses"][name].as_f64()
+        };
+        assert!(term(1, "discriminator").is_none() && term(6, "discriminator").unwrap().is_finite(), "{run}");
+        assert!(term(6, "adversarial").unwrap().is_finite(), "{run}");
+    }
+}
+
+#[test]
 fn dead_pairs_of_tokenflow_move_onto_what_was_looked_up() {
     let bench = Bench::new();
     printed(&mut bench.train("kept", &tokenflow(), &["--ema-decay", "0"]));

@@ -159,8 +159,9 @@ fn tell(event: &Event<'_>, bar: &ProgressBar, remaining: Duration, say: &impl Fn
             ));
         }
         Event::Encoded { done, of } => bar.set_message(if done < of { "encoding" } else { "training" }),
-        Event::Line(Line::Validation(ValidationLine { step, loss: Some(loss), .. })) => {
-            say(format!("step {step:>6}  validation loss {loss:.4} (perplexity {:.1})", loss.exp()));
+        Event::Line(Line::Validation(ValidationLine { step, loss: Some(loss), perplexity, .. })) => {
+            let codes = if *perplexity > 0.0 { format!(" (perplexity {perplexity:.1})") } else { String::new() };
+            say(format!("step {step:>6}  validation loss {loss:.4}{codes}"));
         }
         Event::Line(Line::Validation(line)) => {
             let psnr = line.psnr.iter().map(|(tokens, psnr)| format!("{tokens}: {psnr:.2}"));

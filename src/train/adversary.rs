@@ -1,34 +1,88 @@
 //! The discriminator of adversarial training and its own optimiser.
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use tessera_layers::{ParamSource, ParamSpec};
 use tessera_tokenizers::LoadError;
-use tessera_tokenizers::adversarial::{Discriminator, DiscriminatorConfig, LeCam, generator_loss, hinge_loss};
+use tessera_tokenizers::adversarial::{
+    Discriminator, DiscriminatorConfig, LeCam, PatchGan, ResidualDiscriminator, generator_loss, hinge_loss,
+    leaky_hinge_loss,
+};
 
 use super::optimizer::NamedAdamW;
 use super::parameters::Parameters;
-use super::{LossConfig, OptimizerConfig, TrainError};
+use super::{DiscriminatorKind, LossConfig, OptimizerConfig, TrainError};
 
-/// The discriminator of the papers' second stage: hinge loss with LeCAM regularisation.
+/// A discriminator, its optimiser and LeCAM's running means.
 pub struct Adversary {
-    pub(super) discriminator: Discriminator,
+    pub(super) discriminator: Critic,
     pub(super) optimizer: NamedAdamW,
     pub(super) parameters: Parameters,
     pub(super) specs: Vec<ParamSpec>,
     pub(super) lecam: LeCam,
 }
 
+/// One of the discriminators.
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a training holds one")]
+pub enum Critic {
+    Blurred(Discriminator),
+    PatchGan(PatchGan),
+    Residual(ResidualDiscriminator),
+}
+
+impl Critic {
+    fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Blurred(net) => net.forward(images),
+            Self::PatchGan(net) => net.forward(images),
+            Self::Residual(net) => net.forward(images),
+        }
+    }
+
+    fn loss(&self, real: Tensor<4>, fake: Tensor<4>) -> Tensor<1> {
+        match self {
+            Self::Residual(_) => leaky_hinge_loss(real, fake),
+            Self::Blurred(_) | Self::PatchGan(_) => hinge_loss(real, fake),
+        }
+    }
+}
+
 impl Adversary {
-    /// A discriminator at its start.
+    /// A discriminator at its start; `kind` is that of the model's recipe, `side` that of its pictures in pixels.
     ///
     /// # Errors
-    /// [`TrainError`] if its width does not fit.
-    pub fn new(loss: &LossConfig, optimizer: &OptimizerConfig, seed: u64, device: &Device) -> Result<Self, TrainError> {
-        let config =
-            DiscriminatorConfig { hidden_channels: loss.discriminator_width, ..DiscriminatorConfig::default() };
-        config.check().map_err(LoadError::from)?;
+    /// [`TrainError`] if its width or the pictures do not fit.
+    pub fn new(
+        loss: &LossConfig,
+        optimizer: &OptimizerConfig,
+        kind: DiscriminatorKind,
+        side: usize,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
         let source = ParamSource::seeded(seed, device);
-        let discriminator = Discriminator::new(&source.root(), &config)?;
+        let (root, width) = (source.root(), loss.discriminator_width);
+        let discriminator = match loss.discriminator.unwrap_or(kind) {
+            DiscriminatorKind::Blurred => {
+                let sizes = DiscriminatorConfig::default();
+                let sizes = DiscriminatorConfig { hidden_channels: width.unwrap_or(sizes.hidden_channels), ..sizes };
+                sizes.check().map_err(LoadError::from)?;
+                Critic::Blurred(Discriminator::new(&root, &sizes)?)
+            }
+            DiscriminatorKind::PatchGan if side < PatchGan::SMALLEST => {
+                return Err(TrainError::Invalid {
+                    key: "loss.discriminator",
+                    expected: format!(
+                        "blurred or residual for pictures of {side} pixels: patch_gan needs {}",
+                        PatchGan::SMALLEST
+                    ),
+                    found: "patch_gan".to_owned(),
+                });
+            }
+            DiscriminatorKind::PatchGan => Critic::PatchGan(PatchGan::new(&root, width.unwrap_or(64))?),
+            DiscriminatorKind::Residual => Critic::Residual(ResidualDiscriminator::new(&root, width.unwrap_or(64))?),
+        };
         let specs = source.into_taken();
         let parameters = Parameters::new(&specs);
         let lecam = LeCam { weight: loss.lecam_weight, ..LeCam::default() };
@@ -44,7 +98,7 @@ impl Adversary {
     pub fn step(&mut self, real: Tensor<4>, fake: Tensor<4>, rate: f64) -> f64 {
         let logits_real = self.discriminator.forward(real);
         let logits_fake = self.discriminator.forward(fake.detach());
-        let loss = hinge_loss(logits_real.clone(), logits_fake.clone())
+        let loss = self.discriminator.loss(logits_real.clone(), logits_fake.clone())
             + self.lecam.loss(logits_real.clone(), logits_fake.clone());
         let mut gradients = loss.clone().backward();
         let gradients = self.parameters.gradients(&self.discriminator, &mut gradients);

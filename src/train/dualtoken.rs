@@ -15,7 +15,7 @@ use super::objective::{Losses, Objective};
 use super::objectives::single_or_narrow;
 use super::teacher::{Target, Teacher};
 use super::tower::{HELPERS, heads};
-use super::{Start, TrainConfig, TrainError};
+use super::{DiscriminatorKind, Start, TrainConfig, TrainError};
 
 /// Pixels, commitments and semantic features; perceptual and adversarial terms are the trainer's. The released weights of
 /// pixels and commitments are 5 each (`reconstruction_weight`, `quantizer_weight`).
@@ -179,6 +179,10 @@ impl Objective for DualTokenObjective {
                 quantizer.forward_and_update(Tensor::cat(latents, 0), &update, rng);
             }
         }
+    }
+
+    fn discriminator(&self) -> DiscriminatorKind {
+        DiscriminatorKind::Residual
     }
 
     fn encode(&self, training: &DualTokenTraining, images: Tensor<4>) -> Tensor<4, Int> {

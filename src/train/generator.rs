@@ -200,7 +200,9 @@ impl<O: GeneratorObjective> Training for OnCodes<O> {
         }
         let by_position: Vec<f64> = sums.iter().map(|sum| sum / count.max(1) as f64).collect();
         let loss = loss / count.max(1) as f64;
-        Ok(Some(ValidationLine { loss: Some(loss), loss_by_position: by_position, ..ValidationLine::default() }))
+        let perplexity = if self.objective.main_term() == "cross_entropy" { loss.exp() } else { 0.0 };
+        let line = ValidationLine { loss: Some(loss), loss_by_position: by_position, perplexity, ..Default::default() };
+        Ok(Some(line))
     }
 
     /// Generated pictures or shapes, with the captions that the settings ask for, or class after class.

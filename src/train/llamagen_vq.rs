@@ -9,7 +9,7 @@ use tessera_tokenizers::llamagen_vq::{self, LlamaGenVqConfig, LlamaGenVqNetwork,
 use super::architecture::open_weights;
 use super::codebook::{Codebook, EMBEDDING};
 use super::objective::{Losses, Objective};
-use super::{Stage, Start, TrainConfig, TrainError};
+use super::{DiscriminatorKind, Stage, Start, TrainConfig, TrainError};
 
 /// Pixels, codebook and commitment; perceptual and adversarial terms are the trainer's.
 pub struct LlamaGenVqObjective {
@@ -100,6 +100,10 @@ impl Objective for LlamaGenVqObjective {
 
     fn codebook<'a>(&self, network: &'a mut LlamaGenVqNetwork) -> Option<Codebook<'a>> {
         Some(Codebook { names: EMBEDDING, codes: network.quantizer_mut() })
+    }
+
+    fn discriminator(&self) -> DiscriminatorKind {
+        DiscriminatorKind::PatchGan
     }
 
     fn encode(&self, network: &LlamaGenVqNetwork, images: Tensor<4>) -> Tensor<2, Int> {

@@ -51,9 +51,10 @@ pub struct ValidationLine {
     pub iou: Vec<(usize, f64)>,
     /// Share of codes used, 0..=1.
     pub usage: f64,
-    /// Effective number of codes.
+    /// Effective number of codes: of the codebook, or of those that a generator of tokens takes for as likely.
     pub perplexity: f64,
-    /// A generator's mean loss: cross-entropy of a token in nats, or squared error of a flow's velocity.
+    /// A generator's mean loss: cross-entropy of a token in nats, or squared error of a flow's velocity. Of a tower that learns from a
+    /// teacher the negative cosine.
     pub loss: Option<f64>,
     /// The same by position, or by entity, in the order of generation.
     pub loss_by_position: Vec<f64>,

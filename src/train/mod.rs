@@ -78,8 +78,8 @@ pub use next_scale::NextScaleObjective;
 pub use objective::{Losses, Objective};
 pub use one_d_piece::OneDPieceObjective;
 pub use sections::{
-    CodebookConfig, DataConfig, GeneratorSection, LossConfig, ModelSection, OptimizerConfig, RunConfig, SavePrecision,
-    Stage, Start, ValidationConfig, parse_source,
+    CodebookConfig, DataConfig, DiscriminatorKind, GeneratorSection, LossConfig, ModelSection, OptimizerConfig,
+    RunConfig, SavePrecision, Stage, Start, ValidationConfig, parse_source,
 };
 pub use seed_pixels::SeedPixelsObjective;
 pub use shape_feed::{ShapeBatch, ShapeFeed};

@@ -7,8 +7,8 @@ use burn::tensor::{Int, Tensor};
 use rand_chacha::ChaCha8Rng;
 use tessera_layers::ParamSpec;
 
-use super::TrainError;
 use super::codebook::Codebook;
+use super::{DiscriminatorKind, TrainError};
 
 /// How one kind of network is trained. The trainer does the rest: data, optimiser, checkpoints, reports.
 pub trait Objective {
@@ -52,6 +52,11 @@ pub trait Objective {
     /// The codebook whose dead codes are moved; `None` where there is none.
     fn codebook<'a>(&self, _network: &'a mut Self::Network) -> Option<Codebook<'a>> {
         None
+    }
+
+    /// The discriminator of the model's own recipe.
+    fn discriminator(&self) -> DiscriminatorKind {
+        DiscriminatorKind::Blurred
     }
 
     /// Changes the network after the optimiser's step, for what learns without gradients.

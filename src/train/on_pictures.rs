@@ -12,7 +12,7 @@ use super::feed::{PictureFeed, open_loader};
 use super::objective::Objective;
 use super::training::{Pass, Training};
 use super::validation::Validation;
-use super::{TrainConfig, TrainError, ValidationLine};
+use super::{DiscriminatorKind, TrainConfig, TrainError, ValidationLine};
 
 /// A tokenizer or autoencoder that learns to give pictures back.
 pub struct OnPictures<O> {
@@ -73,6 +73,10 @@ impl<O: Objective> Training for OnPictures<O> {
 
     fn codebook<'a>(&self, network: &'a mut O::Network) -> Option<Codebook<'a>> {
         self.objective.codebook(network)
+    }
+
+    fn discriminator(&self) -> Option<(DiscriminatorKind, usize)> {
+        Some((self.objective.discriminator(), self.objective.image_size()))
     }
 
     fn after_step(&self, network: &mut O::Network, rng: &mut ChaCha8Rng) {

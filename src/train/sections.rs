@@ -143,9 +143,25 @@ pub struct LossConfig {
     /// Weight of the LeCAM regularisation of the discriminator.
     #[arg(long, value_name = "X")]
     pub lecam_weight: f64,
-    /// Width of the discriminator's first layer, a multiple of 32.
+    /// The discriminator; where absent that of the model's own recipe: patch-gan for LlamaGen VQ and TokenFlow, residual for DualToken,
+    /// blurred for all others.
+    #[arg(long, value_name = "KIND")]
+    pub discriminator: Option<DiscriminatorKind>,
+    /// Width of the discriminator's first layer (of blurred and residual a multiple of 32); where absent the released one.
     #[arg(long, value_name = "N")]
-    pub discriminator_width: usize,
+    pub discriminator_width: Option<usize>,
+}
+
+/// What tells reconstructions from pictures in adversarial training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum DiscriminatorKind {
+    /// TiTok's and One-D-Piece's, which blurs before it halves; width 128, hinge loss.
+    Blurred,
+    /// pix2pix's, as LlamaGen's VQ and TokenFlow learn with it; width 64, hinge loss.
+    PatchGan,
+    /// DualToken's; width 64, leaky hinge loss.
+    Residual,
 }
 
 /// Which training of the architecture.
@@ -179,7 +195,8 @@ impl Default for LossConfig {
             adversarial_weight: 0.0,
             adversarial_from: 20_000,
             lecam_weight: 0.001,
-            discriminator_width: 128,
+            discriminator: None,
+            discriminator_width: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use super::codebook::Codebook;
 use super::objective::{Losses, Objective};
 use super::objectives::single_or_narrow;
 use super::teacher::{Target, Teacher};
-use super::{CodebookConfig, Start, TrainConfig, TrainError};
+use super::{CodebookConfig, DiscriminatorKind, Start, TrainConfig, TrainError};
 
 /// Pixels, codebooks and commitment, and the semantic features; perceptual and adversarial terms are the trainer's.
 ///
@@ -160,6 +160,10 @@ impl Objective for TokenFlowObjective {
             latents: Some(found.compared),
             image: Some(found.image),
         })
+    }
+
+    fn discriminator(&self) -> DiscriminatorKind {
+        DiscriminatorKind::PatchGan
     }
 
     fn encode(&self, network: &TokenFlowNetwork, images: Tensor<4>) -> Tensor<2, Int> {

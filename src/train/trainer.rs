@@ -278,9 +278,11 @@ impl<'a, T: Training> Trainer<'a, T> {
             });
         }
         let trained = device.clone().autodiff();
-        let adversary = match config.loss.adversarial_weight > 0.0 {
-            true => Some(Adversary::new(&config.loss, &config.optimizer, config.run.seed, &trained)?),
-            false => None,
+        let adversary = match training.discriminator() {
+            Some((kind, side)) if config.loss.adversarial_weight > 0.0 => {
+                Some(Adversary::new(&config.loss, &config.optimizer, kind, side, config.run.seed, &trained)?)
+            }
+            _ => None,
         };
         let codes = CodeCounts::new(training.codes());
         let mut trainer = Self {

@@ -11,7 +11,7 @@ use tessera_layers::ParamSpec;
 use super::codebook::Codebook;
 use super::feed::Feed;
 use super::objective::Losses;
-use super::{TrainError, ValidationLine};
+use super::{DiscriminatorKind, TrainError, ValidationLine};
 
 /// Batches, losses and judgement of one network. The loop does the rest: optimiser, average, checkpoints, reports.
 pub trait Training {
@@ -50,6 +50,12 @@ pub trait Training {
 
     /// The codebook whose dead codes are moved; `None` where there is none.
     fn codebook<'a>(&self, _network: &'a mut Self::Network) -> Option<Codebook<'a>> {
+        None
+    }
+
+    /// The discriminator of the model's own recipe, and the side of the pictures that it judges, in pixels; `None` where there are
+    /// no pictures.
+    fn discriminator(&self) -> Option<(DiscriminatorKind, usize)> {
         None
     }
 

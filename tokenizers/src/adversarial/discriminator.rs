@@ -6,6 +6,7 @@ use burn::tensor::{Tensor, TensorData, activation, module};
 use serde::{Deserialize, Serialize};
 use tessera_layers::{Conv2d, GroupNorm, Init, ParamResult, Params};
 
+use super::check_width;
 use crate::config::ConfigError;
 
 /// Sizes of the discriminator; the default is the released recipe's.
@@ -42,10 +43,7 @@ impl DiscriminatorConfig {
     /// # Errors
     /// [`ConfigError`] naming the first key that does not fit.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if self.hidden_channels == 0 || !self.hidden_channels.is_multiple_of(GROUPS) {
-            let found = self.hidden_channels.to_string();
-            return Err(ConfigError::invalid("hidden_channels", "a multiple of 32", found));
-        }
+        check_width(self.hidden_channels, GROUPS)?;
         if !(1..=8).contains(&self.num_stages) {
             let found = self.num_stages.to_string();
             return Err(ConfigError::invalid("num_stages", "a number from 1 to 8", found));

@@ -14,6 +14,15 @@ pub fn hinge_loss(logits_real: Tensor<4>, logits_fake: Tensor<4>) -> Tensor<1> {
     (real + fake).mul_scalar(0.5)
 }
 
+/// [`hinge_loss`] with a leaky ReLU of slope 0.01 in place of the ReLU: logits that are right by more than 1 still count. Source: DualToken's
+/// training script.
+pub fn leaky_hinge_loss(logits_real: Tensor<4>, logits_fake: Tensor<4>) -> Tensor<1> {
+    const SLOPE: f64 = 0.01;
+    let real = activation::leaky_relu(logits_real.neg().add_scalar(1.0), SLOPE).mean();
+    let fake = activation::leaky_relu(logits_fake.add_scalar(1.0), SLOPE).mean();
+    (real + fake).mul_scalar(0.5)
+}
+
 /// LeCam regularisation: keeps each side's mean logit near the other's running mean.
 ///
 /// Source: Tseng et al. 2021, "Regularizing Generative Adversarial Networks under Limited Data".
