@@ -8,13 +8,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use tessera::datasets::{Picture, Sheet, save_png};
-use tessera::generators::xar::Solver;
-use tessera::generators::{Condition, GenerateOptions, Generated, Generator, GeneratorInfo, GuidanceSchedule, Step};
+use tessera::generators::{Condition, Generated, Generator, Step};
 use tessera::layers::checkpoint::{NamedTensor, Precision, write_safetensors};
 use tessera::tokenizers::{TokenFile, save_tokens};
 use tessera::{Codec, DecodeOptions, Region, given_part};
 
 use super::common::{Common, PictureOptions};
+use super::generate_condition::ConditionArguments;
+use super::generate_sampling::SamplingArguments;
 use super::generate_shapes::Samples;
 use super::inputs::read_picture;
 use super::output::{Done, bytes, table};
@@ -33,25 +34,8 @@ pub struct Arguments {
     /// What to make; where absent, what the model makes. Without --model pictures come from the built-in generator.
     #[arg(long, value_enum)]
     kind: Option<Kind>,
-    /// Class: a word of the model's own such as animals, or the number of a class.
-    #[arg(long)]
-    class: Option<String>,
-    /// Condition on what is given and on nothing more. Without it, what is not given of class, style and name is drawn by chance from
-    /// what the model has learnt, for each sample anew, unless there is a prompt.
-    #[arg(long, conflicts_with = "prompt_ids")]
-    exactly: bool,
-    /// Style: a word of the model's own such as noto.
-    #[arg(long)]
-    style: Option<String>,
-    /// Caption, in words that the model knows.
-    #[arg(long)]
-    prompt: Option<String>,
-    /// Caption as ids of the model's own text tokenizer with commas between them, for models that take these.
-    #[arg(long, value_name = "ID,ID", value_delimiter = ',', conflicts_with_all = ["class", "style", "prompt"])]
-    prompt_ids: Option<Vec<u32>>,
-    /// What guidance leads away from, as ids likewise.
-    #[arg(long, value_name = "ID,ID", value_delimiter = ',', requires = "prompt_ids")]
-    negative_ids: Option<Vec<u32>>,
+    #[command(flatten)]
+    wishes: ConditionArguments,
     /// Samples.
     #[arg(long, default_value = "1", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     count: u16,
@@ -101,68 +85,6 @@ impl Kind {
     }
 }
 
-/// How ids and latents are drawn; what is absent the model says.
-#[derive(Args)]
-#[command(next_help_heading = "Sampling")]
-pub struct SamplingArguments {
-    /// Scale of classifier-free guidance; 1 asks for none.
-    #[arg(long, value_name = "SCALE")]
-    guidance: Option<f32>,
-    /// How the scale moves while a sequence grows: constant, linear or half-linear.
-    #[arg(long, value_name = "SCHEDULE", value_parser = parse_schedule)]
-    guidance_schedule: Option<GuidanceSchedule>,
-    /// Steps after which guidance is switched off.
-    #[arg(long, value_name = "STEPS")]
-    guidance_interval: Option<usize>,
-    /// Logits are divided by this; 0 takes the most likely token.
-    #[arg(long, value_name = "X")]
-    temperature: Option<f32>,
-    /// Draw from so many of the most likely tokens only.
-    #[arg(long, value_name = "N")]
-    top_k: Option<usize>,
-    /// Draw from the most likely tokens that together have this share of the probability.
-    #[arg(long, value_name = "SHARE")]
-    top_p: Option<f32>,
-    /// Steps: of a masked generator in all, of a flow in each entity.
-    #[arg(long, value_name = "N")]
-    steps: Option<usize>,
-    /// How a flow is solved: sde (with noise at every step) or ode.
-    #[arg(long, value_name = "SOLVER", value_parser = parse_solver)]
-    solver: Option<Solver>,
-    /// Tokens of each sample, where any prefix decodes.
-    #[arg(long, value_name = "N")]
-    tokens: Option<usize>,
-}
-
-impl SamplingArguments {
-    fn options(&self, common: &Common) -> Result<GenerateOptions> {
-        let mut options = GenerateOptions::default();
-        options.seed = common.seed.unwrap_or(0);
-        options.steps = self.steps;
-        options.solver = self.solver;
-        options.guidance_scale = self.guidance;
-        options.guidance_schedule = self.guidance_schedule;
-        options.guidance_interval = self.guidance_interval;
-        options.sampling.temperature = self.temperature;
-        options.sampling.top_k = self.top_k;
-        options.sampling.top_p = self.top_p;
-        options.keep = self.tokens;
-        options.sampling.check()?;
-        let finite = self.guidance.is_none_or(|scale| scale.is_finite() && scale >= 0.0);
-        ensure!(finite, "--guidance: expected a number from 0 on, found {}", self.guidance.unwrap_or(0.0));
-        ensure!(self.steps != Some(0), "--steps: expected a number from 1 on, found 0");
-        Ok(options)
-    }
-}
-
-impl Arguments {
-    /// Whether chance says what the user did not.
-    fn draws_captions(&self, info: &GeneratorInfo) -> bool {
-        let knows = info.words.as_ref().is_some_and(|words| !words.subjects().is_empty());
-        knows && self.prompt.is_none() && self.prompt_ids.is_none() && !self.exactly
-    }
-}
-
 pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let mut options = arguments.sampling.options(common)?;
     let cold = Instant::now();
@@ -194,7 +116,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         None => ensure!(resolution.is_none(), "--resolution: the tokenizer decodes to no shapes; leave it out"),
     }
     let count = usize::from(arguments.count);
-    let condition = condition(arguments, &*generator, count, options.seed)?;
+    let condition = arguments.wishes.condition(generator.info(), count, options.seed)?;
     if let Some(path) = &arguments.image {
         let picture = read_picture(path, &arguments.picture.load_options())?;
         let part = given_part(&codec, &picture, arguments.keep_tokens, arguments.keep_region, &device)
@@ -237,7 +159,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let decoded = start.elapsed().as_secs_f64();
 
     let shown = match &condition {
-        Condition::Captions(captions) if arguments.draws_captions(generator.info()) => captions.as_slice(),
+        Condition::Captions(captions) if arguments.wishes.draws_captions(generator.info()) => captions.as_slice(),
         _ => &[],
     };
     save_png(&arguments.out, &grid(samples.pictures.iter().cloned(), shown)?)?;
@@ -284,69 +206,6 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         quiet: written.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join("\n"),
         passed: true,
     })
-}
-
-/// What the user asks for, in the model's own words or class numbers.
-fn condition(arguments: &Arguments, generator: &dyn Generator, count: usize, seed: u64) -> Result<Condition> {
-    let Arguments { class, style, prompt, .. } = arguments;
-    let info = generator.info();
-    if let Some(ids) = &arguments.prompt_ids {
-        return Ok(Condition::TextIds { prompts: vec![ids.clone(); count], negative: arguments.negative_ids.clone() });
-    }
-    if let Some(words) = &info.words {
-        let mut caption = Vec::new();
-        for (flag, value) in [("--style", style), ("--class", class)] {
-            let Some(value) = value else { continue };
-            let is_style = flag == "--style";
-            let fits = |word: &&String| word.split_once('=').is_some_and(|(key, _)| (key == "style") == is_style);
-            let tags: Vec<&String> = words.all().iter().filter(fits).collect();
-            let value = value.trim().to_lowercase().replace(' ', "_");
-            let tag = tags.iter().find(|tag| tag.split_once('=').is_some_and(|(_, known)| known == value));
-            let Some(tag) = tag else {
-                let known: Vec<&str> = tags.iter().filter_map(|tag| Some(tag.split_once('=')?.1)).collect();
-                bail!("{flag}: expected one of {}, found \"{value}\"", known.join(", "));
-            };
-            caption.push((*tag).clone());
-        }
-        if let Some(prompt) = prompt {
-            ensure!(!prompt.trim().is_empty(), "--prompt: expected words, found none; leave it out for any picture");
-            caption.push(prompt.clone());
-        }
-        if arguments.draws_captions(info) {
-            return Ok(Condition::Captions(words.draw_captions(&caption, count, seed)));
-        }
-        return Ok(match caption.is_empty() {
-            true => Condition::Unconditional(count),
-            false => Condition::Captions(vec![caption.join(" "); count]),
-        });
-    }
-    for (flag, value) in [("--style", style), ("--prompt", prompt)] {
-        ensure!(
-            value.is_none(),
-            "{flag}: this model knows no words; {}",
-            match info.classes {
-                Some(classes) => format!("give --class with a number from 0 to {}", classes.saturating_sub(1)),
-                None => "leave it out".to_owned(),
-            }
-        );
-    }
-    match (class, info.classes) {
-        (None, _) => Ok(Condition::Unconditional(count)),
-        (Some(class), Some(classes)) => {
-            let name = class.trim().to_lowercase();
-            let place = info.class_names.iter().position(|known| known.to_lowercase() == name);
-            let number = place.and_then(|place| u32::try_from(place).ok()).or_else(|| class.parse().ok());
-            let number = number.with_context(|| {
-                let names = match info.class_names.as_slice() {
-                    [] => String::new(),
-                    names => format!("one of {}, or ", names.join(", ")),
-                };
-                format!("--class: expected {names}a number below {classes}, found \"{class}\"")
-            })?;
-            Ok(Condition::Classes(vec![number; count]))
-        }
-        (Some(_), None) => bail!("--class: this model knows no classes; leave it out"),
-    }
 }
 
 /// Pictures of the samples as far as they are, at steps that double.
@@ -429,23 +288,6 @@ fn write_parts(folder: &Path, pictures: &[Picture], generated: Generated) -> Res
         _ => {}
     }
     Ok(written)
-}
-
-fn parse_schedule(text: &str) -> Result<GuidanceSchedule, String> {
-    match text {
-        "constant" => Ok(GuidanceSchedule::Constant),
-        "linear" => Ok(GuidanceSchedule::Linear),
-        "half-linear" => Ok(GuidanceSchedule::HalfLinear),
-        _ => Err(format!("expected constant, linear or half-linear, found \"{text}\"")),
-    }
-}
-
-fn parse_solver(text: &str) -> Result<Solver, String> {
-    match text {
-        "sde" => Ok(Solver::Sde),
-        "ode" => Ok(Solver::Ode),
-        _ => Err(format!("expected sde or ode, found \"{text}\"")),
-    }
 }
 
 fn parse_region(text: &str) -> Result<Region, String> {

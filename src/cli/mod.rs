@@ -14,6 +14,8 @@ mod eval_shape_model;
 mod eval_shapes;
 mod flow;
 mod generate;
+mod generate_condition;
+mod generate_sampling;
 mod generate_shapes;
 mod inputs;
 mod inspect;
