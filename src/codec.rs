@@ -67,8 +67,8 @@ impl Codec {
         }
     }
 
-    /// What a generator learnt from: the tokenizer or the transform that is built into the program, or a model whose folder lies beside
-    /// the generator's, as those of `models/` do.
+    /// What a generator learnt from: one of the tokenizers or the transform that are built into the program, or a model whose folder lies
+    /// beside the generator's, as those of `models/` do.
     ///
     /// # Errors
     /// [`Error::Unfit`] if it is none of them, or the generator does not say what it learnt from; [`Error::Load`] if it cannot be
@@ -84,9 +84,12 @@ impl Codec {
         if transform.fingerprint() == learnt {
             return transform.for_generator(info);
         }
-        let built_in = Self::open(None, device)?;
-        if built_in.fingerprint() == learnt {
-            return built_in.for_generator(info);
+        let built_in: [fn(&Device) -> _; 2] = [crate::default_tokenizer, crate::default_shape_tokenizer];
+        for open in built_in {
+            let built_in = Self::Tokens(open(device)?);
+            if built_in.fingerprint() == learnt {
+                return built_in.for_generator(info);
+            }
         }
         let folder = spec.and_then(|spec| Path::new(spec).canonicalize().ok());
         let folder = folder.map(|path| if path.is_dir() { path } else { path.with_file_name("") });

@@ -73,6 +73,11 @@ pub fn default_shape_tokenizer(device: &Device) -> Result<Box<dyn Tokenizer>, Lo
     ModelConfig::from_value(&document)?.load(&weights, device)
 }
 
+/// Configuration and weights of [`default_shape_tokenizer`].
+pub(crate) fn default_shape_files() -> Result<(Value, Weights), LoadError> {
+    SHAPE_TOKENIZER.open()
+}
+
 /// The transform of `models/patch-dct-8`: 64x64 pictures to a grid of 8x8 latents, the low coefficients of each patch's DCT, and back.
 ///
 /// # Errors

@@ -175,6 +175,23 @@ fn meshes_are_classes_by_folder() {
     generate(folder, "run", "boxes");
     let said = refused(&mut train(folder, "strict", &[&both[..], &["--strict"]].concat()));
     assert!(said.contains("broken.obj"), "{said}");
+    // A table goes before folders: some meshes are of a class that it names, the others of none.
+    let table = folder.join("meshes.csv");
+    fs::write(&table, "file,kind,category\nboxes/a.ply,1,flat\nballs/b.obj,2,round\nboxes/b.obj,3,flat\n").unwrap();
+    let labels = table.to_string_lossy().into_owned();
+    let by_table = ["--meshes", &meshes, "--views", "1", "--mesh-labels", &labels, "--validation-pictures", "0"];
+    printed(&mut train(folder, "table", &by_table));
+    let described: Value = read_config(&folder.join("table/codes/train/00000.json")).unwrap();
+    assert_eq!(described["labels"], json!([null, 1, 0, 0]));
+    assert_eq!(described["captions"], json!([null, "class=round", "class=flat", "class=flat"]));
+    let config = read_config(&folder.join("table/config.json")).unwrap();
+    assert_eq!(config["ar"]["class_names"], json!(["flat", "round"]));
+    let kinds = [&by_table[..], &["--mesh-class-column", "kinds"]].concat();
+    let said = refused(&mut train(folder, "kinds", &kinds));
+    assert!(said.contains("\"kinds\"") && said.contains("category"), "{said}");
+    fs::write(&table, "file,category\nnone.ply,flat\n").unwrap();
+    let said = refused(&mut train(folder, "nothing", &by_table));
+    assert!(said.contains("shape.mesh_labels"), "{said}");
     // Procedural shapes beside them: their families come first.
     architecture(folder, &json!({"dim": 16, "depth": 1, "heads": 2, "classes": 10}));
     printed(
@@ -184,6 +201,18 @@ fn meshes_are_classes_by_folder() {
     );
     let described: Value = read_config(&folder.join("both/codes/train/00000.json")).unwrap();
     assert_eq!(described["labels"], json!([0, 1, 2, 3, 4, 5, 6, 7, 0, 8, 8, 9, 9]));
+}
+
+#[test]
+fn without_a_tokenizer_it_learns_from_the_built_in_one() {
+    let bench = bench();
+    let folder = bench.path();
+    fs::write(folder.join("train.toml"), SETTINGS.replace("tokenizer = \"vat\"\n", "")).unwrap();
+    printed(&mut train(folder, "run", &["--steps", "1", "--sample-pictures", "1"]));
+    // Which decodes what the model makes without being named.
+    let mut command = tessera();
+    command.args(["generate", "--count", "1", "--resolution", "17", "--class", "single", "--quiet", "--model"]);
+    printed(command.arg(folder.join("run")).arg("-o").arg(folder.join("grid.png")));
 }
 
 #[test]

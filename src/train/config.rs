@@ -111,7 +111,7 @@ impl TrainConfig {
 
     fn paths(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let (model, shape) = (&mut self.model, &mut self.shape);
-        let of_shapes = shape.meshes.as_mut().into_iter().chain(shape.validation_meshes.as_mut());
+        let of_shapes = [&mut shape.meshes, &mut shape.validation_meshes, &mut shape.mesh_labels].into_iter().flatten();
         let sources = self.data.sources.iter_mut().chain(self.validation.source.as_mut());
         let of_sources = sources.flat_map(|source| std::iter::once(&mut source.path).chain(source.labels.as_mut()));
         of_sources.chain(of_shapes).chain(model.from.as_mut()).chain(model.proxy.as_mut()).chain(model.vae.as_mut())

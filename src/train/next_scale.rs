@@ -1,6 +1,6 @@
 //! Training a next-scale generator on the tokens of a tokenizer over scales.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
@@ -21,6 +21,7 @@ use super::generator::{GeneratorLosses, GeneratorObjective};
 use super::parameters::{Named, Parameters, read_named};
 use super::training_codes::TrainingCodes;
 use super::{TrainConfig, TrainError};
+use crate::default_model::default_shape_files;
 
 /// Mean cross-entropy of all tokens, teacher-forced, with label smoothing and z-loss where wanted. The codes are the tokenizer's, and
 /// stay as they are.
@@ -105,13 +106,20 @@ impl ScaledTokenizer {
             expected: "a VAT or a TokenFlow, whose tokens a next-scale generator makes".to_owned(),
             found,
         };
-        let spec = config.generator.tokenizer.as_deref().ok_or_else(|| unfit("none".to_owned()))?;
-        let is_of_scales = matches!(codes.encoder.layout(), TokenLayout::Scales { .. });
-        let files = locate(spec).map_err(LoadError::from)?;
-        let path = files.config.filter(|_| is_of_scales).ok_or_else(|| unfit(spec.to_owned()))?;
-        let read = || Ok::<_, LoadError>(ModelConfig::from_value(&read_config(&path)?)?);
-        let weights = Weights::open(&files.weights)?;
-        match read().map_err(|error| error.in_file(&path))? {
+        let (document, weights, path) = match config.generator.tokenizer.as_deref() {
+            None => {
+                let (document, weights) = default_shape_files()?;
+                (document, weights, PathBuf::from("built-in tokenizer of shapes"))
+            }
+            Some(spec) => {
+                let is_of_scales = matches!(codes.encoder.layout(), TokenLayout::Scales { .. });
+                let files = locate(spec).map_err(LoadError::from)?;
+                let path = files.config.filter(|_| is_of_scales).ok_or_else(|| unfit(spec.to_owned()))?;
+                let document = read_config(&path).map_err(|error| LoadError::from(error).in_file(&path))?;
+                (document, Weights::open(&files.weights)?, path)
+            }
+        };
+        match ModelConfig::from_value(&document).map_err(|error| LoadError::from(error).in_file(&path))? {
             ModelConfig::Vat(vat) => {
                 Ok(Self { sizes: [vat.num_latents, vat.latent_dim], quantizer: vat.quantizer, weights, pairs: None })
             }
@@ -120,7 +128,7 @@ impl ScaledTokenizer {
                 let sizes = [scales.grid() * scales.grid(), flow.code_dim()];
                 Ok(Self { sizes, quantizer: scales.quantizer(flow.codebook_size), weights, pairs: Some(pairs) })
             }
-            _ => Err(unfit(spec.to_owned())),
+            _ => Err(unfit(path.display().to_string())),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
-use tessera_datasets::shape::{Family, Mesh, ProceduralShapes, ShapeError, load_mesh, mesh_folder};
+use tessera_datasets::shape::{Family, Mesh, MeshClasses, ProceduralShapes, ShapeError, load_mesh, mesh_folder};
 use tessera_generators::Generated;
 use tessera_tokenizers::{Input, InputKind};
 
@@ -20,7 +20,7 @@ const USUAL: usize = 4096;
 /// Seed of the procedural shapes to judge by, the same for all runs.
 const HELD_OUT_SEED: u64 = 0xda7a_0000_5eed_0002;
 
-/// A row of shapes, each of a class or of none: procedural ones by family in turn, then meshes by folder.
+/// A row of shapes, each of a class or of none: procedural ones by family in turn, then meshes by folder or table.
 pub struct ShapeSet {
     /// Of each family.
     procedural: Vec<ProceduralShapes>,
@@ -46,7 +46,7 @@ impl ShapeSet {
         let folder = config.shape.meshes.as_deref();
         let procedural = config.generator.shapes.unwrap_or(if folder.is_some() { 0 } else { USUAL });
         let mut classes = if procedural > 0 { family_names() } else { Vec::new() };
-        let files = folder.map(|folder| files(folder, "shape.meshes")).transpose()?.unwrap_or_default();
+        let files = folder.map(|folder| files(config, folder, "shape.meshes")).transpose()?.unwrap_or_default();
         let mut categories: Vec<String> = files.iter().filter_map(|(_, category)| category.clone()).collect();
         categories.sort_unstable();
         categories.dedup();
@@ -64,7 +64,8 @@ impl ShapeSet {
             return Ok(None);
         }
         let folder = config.shape.validation_meshes.as_deref();
-        let mut files = folder.map(|folder| files(folder, "shape.validation_meshes")).transpose()?.unwrap_or_default();
+        let mut files =
+            folder.map(|folder| files(config, folder, "shape.validation_meshes")).transpose()?.unwrap_or_default();
         files.truncate(wanted);
         let procedural = if folder.is_some() { 0 } else { wanted };
         Self::new(config, (HELD_OUT_SEED, procedural, 1), folder, files, classes.to_vec()).map(Some)
@@ -190,14 +191,33 @@ fn family_names() -> Vec<String> {
     Family::ALL.iter().map(|family| format!("{family:?}").to_lowercase()).collect()
 }
 
-/// The meshes below a folder, each with the sub-folder that it is in; none for those that lie in no sub-folder.
-fn files(folder: &Path, key: &'static str) -> Result<Vec<(std::path::PathBuf, Option<String>)>, TrainError> {
+/// The meshes below a folder, each with its class: what the table says, or the sub-folder that it is in; none for those without a row, or
+/// that lie in no sub-folder.
+fn files(
+    config: &TrainConfig,
+    folder: &Path,
+    key: &'static str,
+) -> Result<Vec<(std::path::PathBuf, Option<String>)>, TrainError> {
     let files = mesh_folder(folder)?;
     if files.is_empty() {
         let expected = "a folder of meshes (PLY, OBJ, STL or glTF)".to_owned();
         return Err(TrainError::Invalid { key, expected, found: format!("none in {}", folder.display()) });
     }
+    let (table, column) = (config.shape.mesh_labels.as_deref(), &config.shape.mesh_class_column);
+    let classes = table.map(|table| MeshClasses::read(table, column)).transpose()?;
+    if let (Some(table), Some(classes)) = (table, &classes)
+        && !files.iter().any(|path| classes.of(folder, path).is_some())
+    {
+        return Err(TrainError::Invalid {
+            key: "shape.mesh_labels",
+            expected: format!("a table with a row for some mesh in {}", folder.display()),
+            found: format!("none in {}", table.display()),
+        });
+    }
     let category = |path: &Path| {
+        if let Some(classes) = &classes {
+            return classes.of(folder, path).map(str::to_owned);
+        }
         let mut parts = path.strip_prefix(folder).ok()?.components();
         let first = parts.next()?;
         parts.next().map(|_| first.as_os_str().to_string_lossy().into_owned())

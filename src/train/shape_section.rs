@@ -17,6 +17,13 @@ pub struct ShapeSection {
     /// Folder of meshes (PLY, OBJ, STL, glTF) to learn from; procedural shapes where absent.
     #[arg(long, value_name = "FOLDER")]
     pub meshes: Option<PathBuf>,
+    /// CSV table of the meshes' classes, for generators: a column `file` with paths within the folder, or `name` with file names without
+    /// endings, and the class's (--mesh-class-column). Meshes without a row are of no class. Where absent, sub-folders are classes.
+    #[arg(long, value_name = "FILE")]
+    pub mesh_labels: Option<PathBuf>,
+    /// The column of that table that holds the class.
+    #[arg(long, value_name = "COLUMN")]
+    pub mesh_class_column: String,
     /// Share of the examples that are meshes, where there are any; the others are procedural shapes.
     #[arg(long, value_name = "SHARE")]
     pub mesh_share: f64,
@@ -76,6 +83,8 @@ impl Default for ShapeSection {
         Self {
             stage: ShapeStage::Continuous,
             meshes: None,
+            mesh_labels: None,
+            mesh_class_column: "category".to_owned(),
             mesh_share: 1.0,
             turn_meshes: false,
             points: None,

@@ -171,7 +171,7 @@ pub fn train(
             run.on_codes((objective, network), codes, words, on_event)
         }
         Architecture::ScaleAr(document) => {
-            let codes = run.codes(CodesOf::Ids, on_event)?;
+            let codes = run.codes(CodesOf::Scales, on_event)?;
             let (objective, network) = NextScaleObjective::new(config, document, &codes, &trained)?;
             let words = objective.words();
             run.on_codes((objective, network), codes, words, on_event)

@@ -18,6 +18,8 @@ use crate::Codec;
 pub enum CodesOf {
     /// Ids.
     Ids,
+    /// Ids, scale by scale: where no tokenizer is named, those of shapes.
+    Scales,
     /// Latents: those of an autoencoder, or code vectors of a tokenizer.
     Latents,
 }
@@ -38,7 +40,8 @@ pub struct TrainingCodes {
 
 impl TrainingCodes {
     /// Encodes the sources and the validation set below `out` (or where the settings say), as far as that is not done yet: pictures, or
-    /// shapes where the tokenizer is one of shapes. `progress` hears how many items of how many are done.
+    /// shapes where the tokenizer is one of shapes. Without a tokenizer in the settings the built-in one serves. `progress` hears how many
+    /// items of how many are done.
     ///
     /// # Errors
     /// [`TrainError`] if pictures, shapes or the tokenizer cannot be read.
@@ -50,9 +53,12 @@ impl TrainingCodes {
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<Self, TrainError> {
         let section = &config.generator;
-        let encoder = Codec::open(section.tokenizer.as_deref(), device)?;
+        let encoder = match (section.tokenizer.as_deref(), of) {
+            (None, CodesOf::Scales) => Codec::Tokens(crate::default_shape_tokenizer(device)?),
+            (spec, _) => Codec::open(spec, device)?,
+        };
         let encoder = match of {
-            CodesOf::Ids => one_code(encoder)?,
+            CodesOf::Ids | CodesOf::Scales => one_code(encoder)?,
             CodesOf::Latents => encoder.with_latents()?,
         };
         let folder = section.cache.clone().unwrap_or_else(|| out.join("codes"));

@@ -2,7 +2,7 @@
 //!
 //! | task | start at |
 //! |---|---|
-//! | a file to a [`Mesh`] and back | [`load_mesh`], [`save_mesh`], [`mesh_folder`] |
+//! | a file to a [`Mesh`] and back | [`load_mesh`], [`save_mesh`], [`mesh_folder`]; classes by a table: [`MeshClasses`] |
 //! | into the cube `[-1, 1]^3` | [`Mesh::normalised`], [`Normalisation`] |
 //! | points on a surface | [`SurfaceSampler`] |
 //! | is it inside? how far away? | [`TriangleTree`], [`winding_number`] |
@@ -34,6 +34,7 @@
 //! - Repairing meshes: holes and overlaps stay, and labels come from the generalised winding number, which bears them.
 
 mod chance;
+mod classes;
 mod error;
 mod example;
 mod file;
@@ -49,6 +50,7 @@ mod symmetry;
 mod tree;
 mod winding;
 
+pub use classes::MeshClasses;
 pub use error::{FieldFailure, Result, ShapeError};
 pub use example::{ExampleOptions, Labelled, MeshShape, ShapeExample};
 pub use file::{

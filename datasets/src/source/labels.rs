@@ -46,19 +46,13 @@ struct Columns<'a> {
 /// Those of reading, and [`DatasetError::Labels`] for a missing column, a ragged or repeated row, a class that is no
 /// integer, a value of `no_flip` or a split that no row has.
 pub(super) fn read(path: &Path, settings: &DataSource) -> Result<Table> {
-    let file = File::open(path).map_err(|error| DatasetError::reading(path, error))?;
-    let length = file.metadata().map_err(|error| DatasetError::reading(path, error))?.len();
-    if length > MAX_TABLE_BYTES {
-        let name = path.display().to_string();
-        return Err(DatasetError::FileTooLarge { name, bytes: length, limit: MAX_TABLE_BYTES });
-    }
-    let mut reader = csv::Reader::from_reader(file);
-    let header = reader.headers().map_err(|error| csv_error(path, error))?.clone();
+    let mut reader = open_table(path)?;
+    let header = reader.headers().map_err(|error| table_error(path, error))?.clone();
     let mut columns = Columns::find(path, &header, settings)?;
     let mut table = Table { rows: HashMap::new(), split_known: columns.split.is_some() };
     let mut splits = BTreeSet::new();
     let mut record = StringRecord::new();
-    while reader.read_record(&mut record).map_err(|error| csv_error(path, error))? {
+    while reader.read_record(&mut record).map_err(|error| table_error(path, error))? {
         let line = record.position().map_or(0, csv::Position::line);
         let (file, row) = columns.row(path, line, &record)?;
         if let Some((column, wanted)) = columns.split {
@@ -71,16 +65,27 @@ pub(super) fn read(path: &Path, settings: &DataSource) -> Result<Table> {
             }
         }
         if table.rows.insert(file.to_owned(), row).is_some() {
-            return Err(wrong(path, line, "one row for each file", format!("another one for {file:?}")));
+            return Err(wrong_row(path, line, "one row for each file", format!("another one for {file:?}")));
         }
     }
     columns.check_no_flip(path)?;
     match columns.split {
         Some((_, wanted)) if table.rows.is_empty() => {
-            Err(wrong(path, 1, &format!("rows of the split {wanted:?}"), format!("only those of {splits:?}")))
+            Err(wrong_row(path, 1, &format!("rows of the split {wanted:?}"), format!("only those of {splits:?}")))
         }
         _ => Ok(table),
     }
+}
+
+/// A table, to be read line by line.
+pub(crate) fn open_table(path: &Path) -> Result<csv::Reader<File>> {
+    let file = File::open(path).map_err(|error| DatasetError::reading(path, error))?;
+    let length = file.metadata().map_err(|error| DatasetError::reading(path, error))?.len();
+    if length > MAX_TABLE_BYTES {
+        let name = path.display().to_string();
+        return Err(DatasetError::FileTooLarge { name, bytes: length, limit: MAX_TABLE_BYTES });
+    }
+    Ok(csv::Reader::from_reader(file))
 }
 
 impl<'a> Columns<'a> {
@@ -88,7 +93,7 @@ impl<'a> Columns<'a> {
         let optional = |name: &str| header.iter().position(|found| found == name);
         let needed = |name: &str| {
             let names: Vec<_> = header.iter().take(40).collect();
-            optional(name).ok_or_else(|| wrong(path, 1, &format!("a column {name:?}"), format!("only {names:?}")))
+            optional(name).ok_or_else(|| wrong_row(path, 1, &format!("a column {name:?}"), format!("only {names:?}")))
         };
         let class = settings.class_column.as_deref().map(|name| Ok((needed(name)?, name))).transpose()?;
         let caption = match settings.caption_column.as_deref() {
@@ -121,7 +126,7 @@ impl<'a> Columns<'a> {
             None | Some(("", _)) => None,
             Some((text, name)) => Some(text.parse().map_err(|_| {
                 let found = text.chars().take(40).collect::<String>();
-                wrong(path, line, &format!("an integer from 0 on in the column {name:?}"), format!("{found:?}"))
+                wrong_row(path, line, &format!("an integer from 0 on in the column {name:?}"), format!("{found:?}"))
             })?),
         };
         let tag = |(column, name): &(usize, &str)| {
@@ -138,25 +143,30 @@ impl<'a> Columns<'a> {
     fn check_no_flip(&self, path: &Path) -> Result<()> {
         match self.no_flip.iter().find(|(.., seen)| !seen) {
             None => Ok(()),
-            Some((_, value, _)) => {
-                Err(wrong(path, 1, &format!("the value {value:?}, which `no_flip` names"), "no row with it".to_owned()))
-            }
+            Some((_, value, _)) => Err(wrong_row(
+                path,
+                1,
+                &format!("the value {value:?}, which `no_flip` names"),
+                "no row with it".to_owned(),
+            )),
         }
     }
 }
 
-fn wrong(path: &Path, line: u64, expected: &str, found: String) -> DatasetError {
+/// What is wrong in a line.
+pub(crate) fn wrong_row(path: &Path, line: u64, expected: &str, found: String) -> DatasetError {
     DatasetError::Labels { path: PathBuf::from(path), line, expected: expected.to_owned(), found }
 }
 
-fn csv_error(path: &Path, error: csv::Error) -> DatasetError {
+/// What the reader of CSV found wrong.
+pub(crate) fn table_error(path: &Path, error: csv::Error) -> DatasetError {
     let line = error.position().map_or(1, csv::Position::line);
     match error.into_kind() {
         csv::ErrorKind::Io(error) => DatasetError::reading(path, error),
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            wrong(path, line, &format!("{expected_len} fields"), len.to_string())
+            wrong_row(path, line, &format!("{expected_len} fields"), len.to_string())
         }
-        csv::ErrorKind::Utf8 { .. } => wrong(path, line, "UTF-8 text", "other bytes".to_owned()),
-        other => wrong(path, line, "valid CSV", format!("{other:?}")),
+        csv::ErrorKind::Utf8 { .. } => wrong_row(path, line, "UTF-8 text", "other bytes".to_owned()),
+        other => wrong_row(path, line, "valid CSV", format!("{other:?}")),
     }
 }

@@ -25,6 +25,7 @@ mod tar_index;
 use std::path::{Path, PathBuf};
 
 pub use evaluation::{Example, validation};
+pub(crate) use labels::{open_table, table_error, wrong_row};
 pub use loading::Sample;
 pub(crate) use prepared::Prepared;
 pub use settings::{Background, Crop, DataSource};
