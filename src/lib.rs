@@ -58,7 +58,8 @@ pub use memory::peak_memory;
 pub use perceptual_model::perceptual_net;
 pub use pictures::{Framing, LEAST_SIDE, decode_tokens, default_overlap, encode_picture, framed, model_side};
 pub use shapes::{
-    DEFAULT_RESOLUTION, decode_shape, decode_shapes, encode_shape, is_of_shapes, scale_ends, surface_input, surface_of,
+    DEFAULT_RESOLUTION, decode_shape, decode_shapes, encode_shape, is_of_shapes, refine_shape, scale_ends,
+    surface_input, surface_of,
 };
 
 pub use tessera_datasets as datasets;

@@ -2,9 +2,10 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use tessera_datasets::shape::{
-    FieldFailure, Lattice, Mesh, Point, Sparse, SurfaceOptions, SurfaceSampler, extract_surface,
+    ExampleOptions, FieldFailure, Lattice, Mesh, MeshShape, Point, ShapeExample, Sparse, SurfaceOptions,
+    SurfaceSampler, extract_surface,
 };
-use tessera_tokenizers::vat::OccupancyField;
+use tessera_tokenizers::vat::{OccupancyField, RefineOptions, Supervision};
 use tessera_tokenizers::{
     DecodeOptions, Input, InputKind, TokenFile, TokenLayout, Tokenizer, TokenizerError, TokenizerInfo, Tokens,
 };
@@ -83,6 +84,36 @@ pub fn surface_input(mesh: &Mesh, kind: InputKind, seed: u64, device: &Device) -
 pub fn encode_shape(tokenizer: &dyn Tokenizer, mesh: &Mesh, seed: u64, device: &Device) -> Result<TokenFile, Error> {
     let input = surface_input(mesh, tokenizer.info().input, seed, device)?;
     Ok(TokenFile::new(tokenizer.encode(&input)?))
+}
+
+/// Encodes a mesh as [`encode_shape`], then goes on for `options.steps` steps to tokens that decode nearer to it ([`Tokenizer::refine`]).
+/// Open meshes have an inside too: where the winding number is over a half.
+///
+/// # Errors
+/// As [`encode_shape`]; [`Error::Tokenizer`] if the model cannot.
+pub fn refine_shape(
+    tokenizer: &dyn Tokenizer,
+    mesh: &Mesh,
+    seed: u64,
+    options: &RefineOptions,
+    device: &Device,
+) -> Result<TokenFile, Error> {
+    const VOLUME: usize = 8192;
+    const NEAR: usize = 32_768;
+    let input = surface_input(mesh, tokenizer.info().input, seed, device)?;
+    let counts = ExampleOptions { points: 0, volume: VOLUME, near: NEAR, deviations: vec![0.01, 0.02, 0.05] };
+    let ShapeExample { volume, near, .. } = MeshShape::new(mesh)?.example(&counts, seed)?;
+    let labelled = [volume, near];
+    let places: Vec<f32> = labelled.iter().flat_map(|sort| sort.places.as_flattened().iter().copied()).collect();
+    let labels: Vec<f32> =
+        labelled.iter().flat_map(|sort| sort.inside.iter().map(|&inside| f32::from(u8::from(inside)))).collect();
+    let count = labels.len();
+    let truth = Supervision {
+        points: Tensor::from_data(TensorData::new(places, [1, count, 3]), device),
+        labels: Tensor::from_data(TensorData::new(labels, [1, count]), device),
+        volume: VOLUME,
+    };
+    Ok(TokenFile::new(tokenizer.refine(&input, &truth, options)?))
 }
 
 /// Decodes the tokens of one shape to a closed mesh in the model's box, from `resolution` (2 to 1025) samples along each side.

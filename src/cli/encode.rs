@@ -12,13 +12,14 @@ use super::common::{Common, PictureOptions};
 use super::encode_shapes;
 use super::inputs::{holds_meshes, outputs, pictures, read_picture, refuse_mesh};
 use super::output::{Done, bytes};
+use super::refine::RefineArguments;
 
 /// Encodes pictures (PNG, JPEG, WebP), or meshes (PLY, OBJ, STL, GLB, glTF) where the model is one of shapes. A picture is resized to the model's size as the model's release does it; with
 /// --tile it keeps its size and is encoded tile by tile.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  tessera encode photo.jpg -o photo.tsr --tile\n  \
                         tessera encode photos/ -o tokens/ --keep 32\n  \
-                        tessera encode chair.ply -o chair.tsr\n  \
+                        tessera encode chair.ply -o chair.tsr --refine 100\n  \
                         cat photo.png | tessera encode - -o photo.safetensors")]
 pub struct Arguments {
     /// Pictures or meshes, folders of them, or - for standard input.
@@ -33,6 +34,8 @@ pub struct Arguments {
     /// Kind of the token files in a folder.
     #[arg(long, default_value = "tsr")]
     format: Format,
+    #[command(flatten)]
+    pub(super) refine: RefineArguments,
     #[command(flatten)]
     pub(super) picture: PictureOptions,
 }
@@ -60,6 +63,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     if tessera::is_of_shapes(tokenizer.info()) {
         return encode_shapes::run(arguments, &*tokenizer, &device, common);
     }
+    arguments.refine.refuse(tokenizer.info())?;
     let inputs = pictures(&arguments.inputs)?;
     inputs.iter().try_for_each(|input| refuse_mesh(input, tokenizer.info()))?;
     let outputs = outputs(&inputs, &arguments.out, arguments.ending())?;

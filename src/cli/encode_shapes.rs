@@ -28,7 +28,9 @@ pub fn run(arguments: &Arguments, tokenizer: &dyn Tokenizer, device: &Device, co
     for (input, out) in inputs.iter().zip(&outputs) {
         let mesh = read_mesh(input, info)?;
         let start = Instant::now();
-        let mut file = tessera::encode_shape(tokenizer, &mesh, common.seed.unwrap_or(0), device)
+        let mut file = arguments
+            .refine
+            .encode(tokenizer, &mesh, common.seed.unwrap_or(0), device)
             .with_context(|| input.display().to_string())?;
         if let Some(keep) = arguments.keep {
             file.tokens = file.tokens.prefix(keep).context("--keep")?;

@@ -72,7 +72,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
         let name = shape.name();
         let mut one = || -> Result<Vec<ShapePrefix>> {
             let mesh = shape.mesh()?.normalised()?;
-            let tokens = tessera::encode_shape(&*tokenizer, &mesh, seed, &device)?.tokens;
+            let tokens = arguments.shapes.refine().encode(&*tokenizer, &mesh, seed, &device)?.tokens;
             let prefixes = shape_prefixes(&*tokenizer, &tokens, &wanted, resolution, &mesh, &options, &mut || {})?;
             evaluation.add(&tokens, &prefixes)?;
             if arguments.out.is_some() && measured.len() < SHOWN {

@@ -15,6 +15,7 @@ use super::common::Common;
 use super::eval::{Arguments, at_least_one, prepare, write_report};
 use super::inputs::holds_meshes;
 use super::output::{Done, Skipped, passed_over, table};
+use super::refine::RefineArguments;
 
 /// How meshes are compared.
 #[derive(Args)]
@@ -32,6 +33,8 @@ pub struct ShapeArguments {
     /// Measure the model on so many procedural shapes of a fixed seed, beside the meshes given.
     #[arg(long, value_name = "N", default_value_t = 0)]
     solids: u64,
+    #[command(flatten)]
+    refine: RefineArguments,
     /// Take coordinates as they are, instead of centring and scaling both shapes of a pair as the true one needs.
     #[arg(long)]
     as_is: bool,
@@ -51,6 +54,11 @@ impl ShapeArguments {
 
     pub(super) fn resolution(&self) -> usize {
         self.resolution
+    }
+
+    /// How a model's tokens are found.
+    pub(super) fn refine(&self) -> &RefineArguments {
+        &self.refine
     }
 
     pub(super) fn solids(&self) -> u64 {

@@ -24,6 +24,7 @@ mod judges;
 mod output;
 mod reconstruct;
 mod reconstruct_shape;
+mod refine;
 mod train;
 mod verify;
 

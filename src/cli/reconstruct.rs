@@ -16,6 +16,7 @@ use super::flow::FlowArguments;
 use super::inputs::{read_picture, refuse_mesh};
 use super::output::{Done, bytes, table};
 use super::reconstruct_shape;
+use super::refine::RefineArguments;
 
 /// Encodes a picture or, where the model is one of shapes, a mesh once and decodes it from several numbers of tokens; writes one picture of the original and all
 /// reconstructions, each labelled with its tokens, bytes and PSNR, or F-score and Chamfer distance.
@@ -39,6 +40,8 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     pub(super) resolution: Option<usize>,
     #[command(flatten)]
+    pub(super) refine: RefineArguments,
+    #[command(flatten)]
     pub(super) picture: PictureOptions,
     #[command(flatten)]
     flow: FlowArguments,
@@ -57,6 +60,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     if tessera::is_of_shapes(info) {
         return reconstruct_shape::run(arguments, &*tokenizer, &device, common);
     }
+    arguments.refine.refuse(info)?;
     ensure!(arguments.resolution.is_none(), "--resolution: {} decodes to no shapes; leave it out", info.architecture);
     refuse_mesh(&arguments.input, info)?;
     let picture = read_picture(&arguments.input, &arguments.picture.load_options())?;

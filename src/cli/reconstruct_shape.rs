@@ -31,7 +31,7 @@ pub fn run(arguments: &Arguments, tokenizer: &dyn Tokenizer, device: &Device, co
     let original = mesh.normalised().with_context(named)?;
     let seed = common.seed.unwrap_or(0);
     let start = Instant::now();
-    let tokens = tessera::encode_shape(tokenizer, &mesh, seed, device).with_context(named)?.tokens;
+    let tokens = arguments.refine.encode(tokenizer, &mesh, seed, device).with_context(named)?.tokens;
     let encoded = start.elapsed().as_secs_f64();
     let counts = counts(&arguments.tokens, info, tokens.positions())?;
 

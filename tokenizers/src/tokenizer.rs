@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use tessera_shaders::Projection;
 
 use crate::flextok::Guidance;
-use crate::vat::OccupancyField;
+use crate::vat::{OccupancyField, RefineOptions, Supervision};
 use crate::{Fingerprint, TokenLayout, Tokens, TokensError};
 
 /// What goes into a tokenizer.
@@ -250,6 +250,19 @@ pub trait Tokenizer: Send + Sync {
     /// # Errors
     /// [`TokenizerError::Input`] if the input does not fit the model.
     fn encode(&self, input: &Input) -> Result<Tokens, TokenizerError>;
+
+    /// Tokens that decode nearer to the truth than those of [`Tokenizer::encode`], searched for by descending the decoder's own error: slower
+    /// by the number of steps. `truth` says of places of each shape whether they are inside.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`]; [`TokenizerError::Unsupported`] by all but a VAT.
+    fn refine(&self, input: &Input, truth: &Supervision, options: &RefineOptions) -> Result<Tokens, TokenizerError> {
+        let _ = (input, truth, options);
+        Err(TokenizerError::Unsupported(format!(
+            "{} encodes in one pass: only a VAT searches for better tokens of a shape",
+            self.info().architecture
+        )))
+    }
 
     /// Tokens back to what they stand for. Items that keep different numbers of tokens are decoded group by group.
     ///

@@ -4,7 +4,8 @@ use burn::tensor::{Device, Tensor};
 use tessera_layers::checkpoint::{ContentHash, canonical_json};
 use tessera_layers::{ParamSpec, Trace};
 
-use super::{OccupancyField, PRESETS, VatConfig, VatNetwork};
+use super::refine::refined;
+use super::{OccupancyField, PRESETS, RefineOptions, Supervision, VatConfig, VatNetwork};
 use crate::tensors::{read_ids, upload_ids, upload_mask};
 use crate::tokenizer::check_maker;
 use crate::{
@@ -105,6 +106,14 @@ impl Vat {
         Ok((points, normals))
     }
 
+    /// The codes of latents.
+    fn tokens(&self, latents: Tensor<3>) -> Result<Tokens, TokenizerError> {
+        let [batch, ..] = latents.dims();
+        let ids = read_ids(self.network.quantizer().quantize(latents).all_ids())?;
+        let (layout, vocab) = (self.info.layout.clone(), self.info.vocab.clone());
+        Ok(Tokens::new(ids, batch, layout, vocab, self.info.fingerprint)?)
+    }
+
     /// How many scales of each item are there as a whole.
     fn kept_scales(&self, tokens: &Tokens, options: &DecodeOptions) -> Result<Vec<usize>, TokenizerError> {
         let ends: Vec<usize> = self.network.quantizer().ranges().into_iter().map(|range| range.end).collect();
@@ -152,11 +161,23 @@ impl Tokenizer for Vat {
     }
 
     fn encode(&self, input: &Input) -> Result<Tokens, TokenizerError> {
+        self.tokens(self.latents(input)?)
+    }
+
+    fn refine(&self, input: &Input, truth: &Supervision, options: &RefineOptions) -> Result<Tokens, TokenizerError> {
         let mu = self.latents(input)?;
-        let [batch, ..] = mu.dims();
-        let ids = read_ids(self.network.quantizer().quantize(mu).all_ids())?;
-        let (layout, vocab) = (self.info.layout.clone(), self.info.vocab.clone());
-        Ok(Tokens::new(ids, batch, layout, vocab, self.info.fingerprint)?)
+        let ([batch, ..], [items, places, coordinates]) = (mu.dims(), truth.points.dims());
+        if [items, coordinates] != [batch, 3] || truth.labels.dims() != [batch, places] || truth.volume > places {
+            return Err(TokenizerError::Input {
+                what: "places",
+                expected: format!("[{batch}, n, 3] with labels [{batch}, n], of which at most n are in the volume"),
+                found: format!("{:?} with labels {:?}", truth.points.dims(), truth.labels.dims()),
+            });
+        }
+        let (points, labels) = (truth.points.clone(), truth.labels.clone());
+        let [points, labels] = [points, labels.unsqueeze_dim(2)].map(|tensor| tensor.to_device(&self.device));
+        let truth = Supervision { points, labels: labels.squeeze_dim(2), volume: truth.volume };
+        self.tokens(refined(&self.network, mu, &truth, options))
     }
 
     /// The field of each item. Any prefix decodes that holds the coarsest scale: tokens of a scale that is not there as a whole say
