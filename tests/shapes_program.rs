@@ -305,6 +305,14 @@ fn the_built_in_model_brings_a_shape_through_its_tokens() {
         let iou = |prefix: &Value| prefix["figures"]["iou"].as_f64().unwrap_or(0.0);
         assert_eq!(prefixes.len(), 9);
         assert!(iou(&prefixes[8]) > 0.8 && iou(&prefixes[8]) > iou(&prefixes[0]), "{device}: {told}");
+        // As many tokens, searched for.
+        let searched = run(
+            &["reconstruct", "--json", "--resolution", "65", "--refine", "20", "--tokens", "511"],
+            "plate.ply",
+            "searched.png",
+        );
+        let searched = json_of(&searched);
+        assert!(iou(&searched["reconstructions"][0]) > iou(&prefixes[8]) + 0.01, "{device}: {searched} beside {told}");
     }
 }
 
@@ -351,6 +359,8 @@ fn wrong_input_is_refused_in_a_sentence() {
         }
     }
     for (words, out) in [(&["encode"][..], "out.tsr"), (&["reconstruct"], "out.png")] {
+        let sentence = refusal(&[words, &["--refine", "3"]].concat(), "picture.png", out, &tiny_model());
+        assert!(sentence.contains("--refine"), "{sentence}");
         let sentence = refusal(words, "bar.ply", out, &tiny_model());
         assert!(sentence.contains("takes pictures") && sentence.contains("found a mesh"), "{sentence}");
     }

@@ -1,11 +1,13 @@
 //! VAT beyond its recorded cases.
 
+use std::path::Path;
+
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use tessera_layers::checkpoint::{CheckpointError, Weights};
+use tessera_layers::checkpoint::{CheckpointError, Weights, read_config};
 use tessera_layers::{ParamSource, Tap, Trace};
 use tessera_shaders::device::{DeviceChoice, largest_buffer};
 use tessera_shaders::{PlaneMerge, triplane_sample_reference};
@@ -13,7 +15,7 @@ use tessera_tokenizers::bitstream::payload;
 use tessera_tokenizers::quantizers::scales::ScaleNames;
 use tessera_tokenizers::quantizers::{CodeCounts, ScaleQuantizer, ScaleQuantizerConfig, move_codes};
 use tessera_tokenizers::vat::{
-    self, LossConfig, OccupancyField, Supervision, Vat, VatConfig, VatNetwork, VatStage, losses,
+    self, LossConfig, OccupancyField, RefineOptions, Supervision, Vat, VatConfig, VatNetwork, VatStage, losses,
 };
 use tessera_tokenizers::{
     ConfigError, DecodeOptions, Fingerprint, Input, InputKind, LoadError, ModelConfig, TokenFile, TokenLayout,
@@ -463,6 +465,67 @@ fn both_stages_learn_and_unused_codes_move() {
     assert!(number(&last.total) < 0.9 * number(&first.total), "{} to {}", number(&first.total), number(&last.total));
     let vq = number(last.vq.as_ref().unwrap());
     assert!(vq > 0.0 && vq.is_finite());
+}
+
+#[test]
+fn refined_tokens_decode_nearer_to_the_truth_each_item_for_itself() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/vat-tiny");
+    let config = VatConfig::from_value(&read_config(&folder.join("config.json")).unwrap()).unwrap();
+    let weights = Weights::open(&folder.join("model.safetensors")).unwrap();
+    let model = vat::load(&config, &weights, &Device::flex()).unwrap();
+    let radii = [0.4, 0.55, 0.9];
+    let (points, normals) = spheres(&radii, 512, &Device::flex());
+    // Places all over the box, then near the surface.
+    let mut places = Vec::new();
+    for (item, radius) in (0..3).zip(radii) {
+        for at in 0..384_u32 {
+            let spread = [0.731, 0.417, 0.883].map(|step: f32| ((at + 31 * item) as f32 * step).fract() * 2.0 - 1.0);
+            let length = spread.map(|x| x * x).iter().sum::<f32>().sqrt().max(1e-3);
+            let reach = if at < 192 { length } else { radius * (1.0 + 0.1 * (at as f32 * 0.61).sin()) };
+            places.extend(spread.map(|x| x / length * reach));
+        }
+    }
+    let lengths = places.chunks(3).map(|place| place.iter().map(|x| x * x).sum::<f32>().sqrt());
+    let labels: Vec<f32> =
+        lengths.enumerate().map(|(at, length)| f32::from(u8::from(length < radii[at / 384]))).collect();
+    let truth = Supervision {
+        points: Tensor::from_data(TensorData::new(places, [3, 384, 3]), &Device::flex()),
+        labels: Tensor::from_data(TensorData::new(labels, [3, 384]), &Device::flex()),
+        volume: 192,
+    };
+
+    let input = Input::Points { points: points.clone(), normals: Some(normals.clone()) };
+    let options = RefineOptions { steps: 12, ..RefineOptions::default() };
+    let errors = |tokens: &Tokens| -> Vec<f32> {
+        let field = field(&model, tokens, &DecodeOptions::default());
+        let error = |item: usize| {
+            let logits = field.logits(item, truth.points.clone().narrow(0, item, 1).squeeze_dim(0)).unwrap();
+            let labels = truth.labels.clone().narrow(0, item, 1);
+            floats(vat::binary_cross_entropy(logits.unsqueeze(), labels))[0]
+        };
+        (0..3).map(error).collect()
+    };
+    let plain = model.encode(&input).unwrap();
+    let refined = model.refine(&input, &truth, &options).unwrap();
+    assert_eq!((refined.positions(), refined.vocab()), (plain.positions(), plain.vocab()));
+    let (before, after) = (errors(&plain), errors(&refined));
+    assert!(after.iter().zip(&before).all(|(after, before)| *after < 1.05 * before), "{before:?} to {after:?}");
+    assert!(after.iter().sum::<f32>() < 0.85 * before.iter().sum::<f32>(), "{before:?} to {after:?}");
+    // The same draws, the same tokens; no step, the encoder's.
+    assert_eq!(refined, model.refine(&input, &truth, &options).unwrap());
+    assert_eq!(plain, model.refine(&input, &truth, &RefineOptions { steps: 0, ..options.clone() }).unwrap());
+    // What else is in the batch says nothing.
+    let one = |tensor: &Tensor<3>| tensor.clone().narrow(0, 1, 1);
+    let alone = Input::Points { points: one(&points), normals: Some(one(&normals)) };
+    let of_one =
+        Supervision { points: one(&truth.points), labels: truth.labels.clone().narrow(0, 1, 1), volume: truth.volume };
+    let alone = model.refine(&alone, &of_one, &options).unwrap();
+    let differ = alone.ids().iter().zip(&refined.ids()[511..]).filter(|(a, b)| a != b).count();
+    assert!(differ <= 5, "{differ} of 511 tokens differ");
+
+    for truth in [of_one.clone(), Supervision { volume: 385, ..truth.clone() }] {
+        assert!(matches!(model.refine(&input, &truth, &options), Err(TokenizerError::Input { what: "places", .. })));
+    }
 }
 
 #[test]

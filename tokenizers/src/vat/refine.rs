@@ -35,11 +35,11 @@ impl Default for RefineOptions {
     fn default() -> Self {
         Self {
             steps: 100,
-            rate: 0.03,
+            rate: 0.06,
             places: [1024, 2048],
             near_weight: 1.0,
-            commitment: 0.25,
-            prefix_share: 0.2,
+            commitment: 2.0,
+            prefix_share: 0.0,
             seed: 0,
         }
     }
