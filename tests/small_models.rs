@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{Device, Tensor};
 use common::{open, printed, tessera};
 use tessera::datasets::{LoadOptions, load_picture};
-use tessera::tokenizers::{Input, Tokenizer};
+use tessera::tokenizers::{Input, Tokenizer, Tokens};
 use tessera::{DecodeOptions, DeviceChoice, Framing, framed};
 
 fn at(path: &str) -> PathBuf {
@@ -87,7 +87,7 @@ fn dualtoken_tiny_makes_pictures_of_its_pixel_codes_alone() {
     let depth = names.len();
     let decoded = |ids: Vec<u32>| {
         let (layout, vocab) = (tokens.layout().clone(), tokens.vocab().to_vec());
-        let tokens = tessera::tokenizers::Tokens::new(ids, 1, layout, vocab, tokens.fingerprint()).unwrap();
+        let tokens = Tokens::new(ids, 1, layout, vocab, tokens.fingerprint()).unwrap();
         model.decode(&tokens, &DecodeOptions::default()).unwrap().into_images().unwrap()
     };
     let changed = |kind: &str| {
@@ -103,9 +103,28 @@ fn dualtoken_tiny_makes_pictures_of_its_pixel_codes_alone() {
 }
 
 #[test]
-fn reconstruct_takes_either() {
+fn tokenflow_tiny_gives_more_of_a_picture_for_more_scales_and_needs_the_right_tokens() {
+    let device = Device::flex();
+    let model = opened("models/tokenflow-tiny", &device);
+    let image = emoji(&*model, &device);
+    let tokens = model.encode(&Input::Images(image.clone())).unwrap();
+    let decoded = |tokens: &Tokens, options: &DecodeOptions| {
+        psnr(model.decode(tokens, options).unwrap().into_images().unwrap(), image.clone())
+    };
+    let quality: Vec<f32> = [1, 5, 14, 30, 66, 130].map(|keep| decoded(&tokens, &DecodeOptions::prefix(keep))).to_vec();
+    println!("{quality:?} dB");
+    assert!(quality.windows(2).all(|pair| pair[1] > pair[0]) && quality[5] > 21.0, "{quality:?}");
+    let (layout, vocab) = (tokens.layout().clone(), tokens.vocab().to_vec());
+    let other = tokens.ids().iter().map(|id| id ^ 1).collect();
+    let other = Tokens::new(other, 1, layout, vocab, tokens.fingerprint()).unwrap();
+    assert!(decoded(&other, &DecodeOptions::default()) < quality[5] - 5.0);
+    the_gpu_agrees("models/tokenflow-tiny");
+}
+
+#[test]
+fn reconstruct_takes_each() {
     let folder = tempfile::tempdir().unwrap();
-    for model in ["models/seed-tiny", "models/dualtoken-tiny"] {
+    for model in ["models/seed-tiny", "models/dualtoken-tiny", "models/tokenflow-tiny"] {
         let sheet = folder.path().join("sheet.png");
         let mut command = tessera();
         command

@@ -81,7 +81,7 @@ impl DualTokenObjective {
         let weight = config.loss.alignment_weight;
         let (teacher, heads) = match weight > 0.0 {
             true => {
-                let heads = heads(&mut specs, config.run.seed, architecture.hidden_size, Target::Places, device)?;
+                let heads = heads(&mut specs, config.run.seed, architecture.hidden_size, Target::Last, device)?;
                 (SemanticTeacher::Aligned(weight, Box::new(Teacher::new(device)?)), Some(heads))
             }
             false => (SemanticTeacher::Start(Box::new(model.clone())), None),
@@ -157,7 +157,7 @@ impl Objective for DualTokenObjective {
         let mut others = Vec::new();
         others.extend(found.semantic.map(|semantic| ("semantic", 1.0, semantic.total())));
         if let (SemanticTeacher::Aligned(weight, net), Some(heads)) = (&self.teacher, &training.heads) {
-            let alignment = heads.loss(found.features, net, Target::Places, images, self.config.grid());
+            let alignment = heads.loss(found.features, net, Target::Last, images, self.config.grid());
             others.push(("alignment", *weight, alignment));
         }
         Ok(Losses {

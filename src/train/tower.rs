@@ -111,7 +111,7 @@ impl TowerObjective<DualTokenNetwork> {
         device: &Device,
     ) -> Result<(Self, TowerTraining<DualTokenNetwork>), TrainError> {
         check_tower(config)?;
-        let target = Target::Places;
+        let target = Target::Last;
         let (network, mut specs) = dualtoken::start(config, &architecture, device)?;
         let heads = heads(&mut specs, config.run.seed, architecture.hidden_size, target, device)?;
         let sizes = [architecture.image_size(), architecture.grid()];
