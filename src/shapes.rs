@@ -98,7 +98,7 @@ pub fn refine_shape(
     options: &RefineOptions,
     device: &Device,
 ) -> Result<TokenFile, Error> {
-    const VOLUME: usize = 16_384;
+    const VOLUME: usize = 8192;
     const NEAR: usize = 32_768;
     let input = surface_input(mesh, tokenizer.info().input, seed, device)?;
     let counts = ExampleOptions { points: 0, volume: VOLUME, near: NEAR, deviations: vec![0.01, 0.02, 0.05] };

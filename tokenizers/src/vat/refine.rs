@@ -36,7 +36,7 @@ impl Default for RefineOptions {
         Self {
             steps: 100,
             rate: 0.06,
-            places: [2048, 2048],
+            places: [1024, 2048],
             near_weight: 1.0,
             commitment: 2.0,
             prefix_share: 0.0,
