@@ -312,7 +312,8 @@ fn the_built_in_model_brings_a_shape_through_its_tokens() {
             "searched.png",
         );
         let searched = json_of(&searched);
-        assert!(iou(&searched["reconstructions"][0]) > iou(&prefixes[8]) + 0.01, "{device}: {searched} beside {told}");
+        let missed = [&searched["reconstructions"][0], &prefixes[8]].map(|shape| 1.0 - iou(shape));
+        assert!(missed[0] < 0.95 * missed[1], "{device}: {missed:?}");
     }
 }
 
