@@ -39,7 +39,7 @@ impl Tower for DualTokenNetwork {
 
 /// The stage `tower`: the tower and the teacher's heads learn, all else stays as it starts.
 ///
-/// The loss is that of [`SemanticHeads`], the mean of the negative cosines of places and of whole pictures, -1..=1.
+/// The loss is the mean of the negative cosines of places and of whole pictures, -1..=1.
 pub struct TowerObjective<N> {
     document: Value,
     specs: Vec<ParamSpec>,
