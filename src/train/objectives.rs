@@ -1,6 +1,6 @@
 //! What several objectives check alike.
 
-use super::{Stage, Start, TrainConfig, TrainError};
+use super::{CodebookConfig, Stage, Start, TrainConfig, TrainError};
 
 /// As [`only_single`], of a model that has a start for narrow networks.
 ///
@@ -10,6 +10,23 @@ pub fn single_or_narrow(config: &TrainConfig, what: &str) -> Result<(), TrainErr
     let mut settings = config.clone();
     settings.model.start = Start::Released;
     only_single(&settings, what)
+}
+
+/// As [`single_or_narrow`], of a model whose codes may be moved, but that never learns without them: `why` ends the sentence about that.
+///
+/// # Errors
+/// As [`single_or_narrow`].
+pub fn movable_codes(config: &TrainConfig, what: &str, why: &str) -> Result<(), TrainError> {
+    let settings = TrainConfig { codebook: CodebookConfig::default(), ..config.clone() };
+    single_or_narrow(&settings, what)?;
+    match config.codebook.free_steps {
+        0 => Ok(()),
+        found => Err(TrainError::Invalid {
+            key: "codebook.free_steps",
+            expected: format!("0 for {what}, {why}"),
+            found: found.to_string(),
+        }),
+    }
 }
 
 /// As [`single_or_narrow`], of the stage that teaches a tower alone. Nothing is drawn in it that could look right or real.

@@ -13,11 +13,11 @@ use tessera_tokenizers::seed_pixels::{self, PixelSampling, SeedPixelsConfig, See
 use super::architecture::open_weights;
 use super::codebook::{Codebook, EMBEDDING};
 use super::objective::{Losses, Objective};
-use super::objectives::single_or_narrow;
+use super::objectives::movable_codes;
 use super::parameters::Parameters;
 use super::teacher::{Teacher, check_width};
 use super::validation::token_counts;
-use super::{CodebookConfig, Start, TrainConfig, TrainError};
+use super::{Start, TrainConfig, TrainError};
 
 /// Temperature of the contrast between views: the start of SEED's learned one.
 const TEMPERATURE: f32 = 0.07;
@@ -46,14 +46,7 @@ impl SeedPixelsObjective {
         architecture: SeedPixelsConfig,
         device: &Device,
     ) -> Result<(Self, SeedPixelsNetwork), TrainError> {
-        // Its codes may be moved, unlike those of others that this checks.
-        let settings = TrainConfig { codebook: CodebookConfig::default(), ..config.clone() };
-        single_or_narrow(&settings, "a SEED with pixels")?;
-        if config.codebook.free_steps > 0 {
-            let expected = "0 for a SEED with pixels, whose codebook starts with its task layers".to_owned();
-            let found = config.codebook.free_steps.to_string();
-            return Err(TrainError::Invalid { key: "codebook.free_steps", expected, found });
-        }
+        movable_codes(config, "a SEED with pixels", "whose codebook starts with its task layers")?;
         if let Some(vae) = &config.model.vae {
             let (expected, found) = ("none for a SEED with pixels".to_owned(), vae.display().to_string());
             return Err(TrainError::Invalid { key: "model.vae", expected, found });

@@ -9,12 +9,12 @@ use tessera_datasets::shape::{
 use tessera_datasets::{Picture, Sheet};
 use tessera_layers::Trace;
 use tessera_tokenizers::TokenizerError;
+use tessera_tokenizers::quantizers::CodeCounts;
 use tessera_tokenizers::vat::{OccupancyField, VatNetwork, VatStage};
 
 use super::shape_feed::ShapeBatch;
 use super::shape_source::{Meshes, ShapeSource, Solids};
 use super::{TrainConfig, TrainError, ValidationLine};
-use tessera_tokenizers::quantizers::CodeCounts;
 
 /// Held-out shapes, and surfaces of some of them.
 pub struct ShapeValidation {

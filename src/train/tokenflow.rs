@@ -11,9 +11,9 @@ use tessera_tokenizers::tokenflow::{
 use super::architecture::open_weights;
 use super::codebook::Codebook;
 use super::objective::{Losses, Objective};
-use super::objectives::single_or_narrow;
+use super::objectives::movable_codes;
 use super::teacher::{Target, Teacher};
-use super::{CodebookConfig, DiscriminatorKind, Start, TrainConfig, TrainError};
+use super::{DiscriminatorKind, Start, TrainConfig, TrainError};
 
 /// Pixels, codebooks and commitment, and the semantic features; perceptual and adversarial terms are the trainer's.
 ///
@@ -74,10 +74,7 @@ impl TokenFlowObjective {
         architecture: TokenFlowConfig,
         device: &Device,
     ) -> Result<(Self, TokenFlowNetwork), TrainError> {
-        // Its codes may be moved, unlike those of others that this checks.
-        let settings =
-            TrainConfig { codebook: CodebookConfig { reseed_every: 0, ..config.codebook.clone() }, ..config.clone() };
-        single_or_narrow(&settings, "a TokenFlow")?;
+        movable_codes(config, "a TokenFlow", "whose decoders only ever see pairs of codes")?;
         let (network, specs) = start(config, &architecture, device)?;
         let alignment = match config.loss.alignment_weight {
             weight if weight > 0.0 => {

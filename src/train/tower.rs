@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleDisplay};
 use burn::tensor::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
-use tessera_layers::{ParamResult, ParamSource, ParamSpec, Params, Trace};
+use tessera_layers::{ParamSource, ParamSpec, Trace};
 use tessera_tokenizers::dualtoken::{DualTokenConfig, DualTokenNetwork, SemanticFeatures};
 use tessera_tokenizers::tokenflow::{TokenFlowConfig, TokenFlowNetwork};
 
@@ -73,8 +73,7 @@ pub fn heads(
     device: &Device,
 ) -> Result<SemanticHeads, TrainError> {
     let source = ParamSource::seeded(seed, device);
-    let make = |params: &Params| -> ParamResult<SemanticHeads> { SemanticHeads::new(params, hidden, target) };
-    let heads = make(&source.root().at(HELPERS))?;
+    let heads = SemanticHeads::new(&source.root().at(HELPERS), hidden, target)?;
     specs.extend(source.into_taken());
     Ok(heads)
 }

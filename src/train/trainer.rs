@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::Device;
 use tessera_generators::{GeneratorConfig, Words};
 use tessera_tokenizers::ModelConfig;
+use tessera_tokenizers::quantizers::CodeCounts;
 
 use super::adversary::Adversary;
 use super::architecture::{Architecture, read_architecture};
@@ -39,7 +40,6 @@ use super::vat::VatTraining;
 use super::window::Window;
 use super::xar::XarObjective;
 use super::{Stage, TrainConfig, TrainError};
-use tessera_tokenizers::quantizers::CodeCounts;
 
 mod saving;
 mod step;

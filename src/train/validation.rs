@@ -2,11 +2,11 @@
 
 use burn::tensor::{Device, Tensor};
 use tessera_datasets::{Picture, Sheet, psnr};
+use tessera_tokenizers::quantizers::CodeCounts;
 
 use super::objective::Objective;
 use super::{TrainError, ValidationLine};
 use crate::squares::{parts, to_pictures, to_tensor};
-use tessera_tokenizers::quantizers::CodeCounts;
 
 /// Pictures of the model's size and what is measured on them.
 pub struct Validation {

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Int, Tensor};
+use tessera_tokenizers::quantizers::CodeCounts;
 
 use super::feed::Feed;
 use super::metrics::TrainLine;
-use tessera_tokenizers::quantizers::CodeCounts;
 
 /// Terms of a loss by name.
 pub type Terms = Vec<(&'static str, Tensor<1>)>;

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use tessera_layers::checkpoint::{Precision, Weights, write_safetensors};
+use tessera_tokenizers::quantizers::CodeCounts;
 
 use super::Trainer;
 use crate::train::checkpoint::{State, write};
 use crate::train::report::write_report;
 use crate::train::training::Training;
 use crate::train::{SavePrecision, TrainError};
-use tessera_tokenizers::quantizers::CodeCounts;
 
 impl<T: Training> Trainer<'_, T> {
     pub(super) fn save(&self) -> Result<PathBuf, TrainError> {

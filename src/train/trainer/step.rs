@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
+use tessera_tokenizers::quantizers::move_codes;
 
 use super::Trainer;
 use crate::train::TrainError;
@@ -11,7 +12,6 @@ use crate::train::parameters::Named;
 use crate::train::perceptual::Perceptual;
 use crate::train::training::{Pass, Training};
 use crate::train::window::{Terms, Window};
-use tessera_tokenizers::quantizers::move_codes;
 
 /// What a draw of chance is for.
 #[derive(Clone, Copy)]

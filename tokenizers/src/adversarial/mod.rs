@@ -4,6 +4,7 @@ mod discriminator;
 mod losses;
 mod patch_gan;
 mod residual;
+mod strided;
 
 pub use discriminator::{Discriminator, DiscriminatorConfig};
 pub use losses::{LeCam, generator_loss, hinge_loss, leaky_hinge_loss};

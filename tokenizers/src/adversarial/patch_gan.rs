@@ -1,10 +1,10 @@
 //! The discriminator of pix2pix, as LlamaGen's VQ and TokenFlow learn with it.
 
 use burn::module::{Module, Param};
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Tensor, activation, module};
+use burn::tensor::{Tensor, activation};
 use tessera_layers::{Init, ParamResult, Params};
 
+use super::strided::Strided;
 use crate::LoadError;
 use crate::config::ConfigError;
 
@@ -20,16 +20,9 @@ const EPSILON: f64 = 1e-5;
 /// mean and deviation: a discriminator is never run but in training. Source: Isola et al. 2017 (arXiv 1611.07004), released width 64.
 #[derive(Module, Debug)]
 pub struct PatchGan {
-    first: Convolution,
-    middle: Vec<(Convolution, BatchNorm)>,
-    last: Convolution,
-}
-
-#[derive(Module, Debug)]
-struct Convolution {
-    weight: Param<Tensor<4>>,
-    bias: Option<Param<Tensor<1>>>,
-    stride: usize,
+    first: Strided,
+    middle: Vec<(Strided, BatchNorm)>,
+    last: Strided,
 }
 
 #[derive(Module, Debug)]
@@ -56,17 +49,16 @@ impl PatchGan {
 
     fn build(params: &Params, width: usize) -> ParamResult<Self> {
         let channels = |layer: usize| width * (1 << layer.min(3));
-        let layer = |layer: usize| -> ParamResult<(Convolution, BatchNorm)> {
+        let layer = |layer: usize| -> ParamResult<(Strided, BatchNorm)> {
             // The first takes the indices 0 and 1; each of these takes three.
             let (index, stride) = (3 * layer - 1, if layer < LAYERS { 2 } else { 1 });
-            let convolution =
-                Convolution::new(&params.at(index), [channels(layer - 1), channels(layer)], stride, false)?;
+            let convolution = convolution(&params.at(index), [channels(layer - 1), channels(layer)], stride, false)?;
             Ok((convolution, BatchNorm::new(&params.at(index + 1), channels(layer))?))
         };
         Ok(Self {
-            first: Convolution::new(&params.at(0), [3, width], 2, true)?,
+            first: convolution(&params.at(0), [3, width], 2, true)?,
             middle: (1..=LAYERS).map(layer).collect::<ParamResult<_>>()?,
-            last: Convolution::new(&params.at(3 * LAYERS + 2), [channels(LAYERS), 1], 1, true)?,
+            last: convolution(&params.at(3 * LAYERS + 2), [channels(LAYERS), 1], 1, true)?,
         })
     }
 
@@ -83,17 +75,9 @@ impl PatchGan {
     }
 }
 
-impl Convolution {
-    fn new(params: &Params, [inputs, outputs]: [usize; 2], stride: usize, bias: bool) -> ParamResult<Self> {
-        let weight = params.tensor("weight", [outputs, inputs, 4, 4], Init::Normal(0.02))?;
-        let bias = bias.then(|| params.tensor("bias", [outputs], Init::Zeros)).transpose()?;
-        Ok(Self { weight, bias, stride })
-    }
-
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let options = ConvOptions::new([self.stride; 2], [1, 1], [1, 1], 1);
-        module::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), options)
-    }
+/// The start of every convolution here.
+fn convolution(params: &Params, sizes: [usize; 2], stride: usize, bias: bool) -> ParamResult<Strided> {
+    Strided::new(params, sizes, [4, stride], bias, Init::Normal(0.02))
 }
 
 impl BatchNorm {

@@ -1,12 +1,12 @@
 //! The discriminator that DualToken learns with.
 
-use burn::module::{Module, Param};
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Tensor, activation, module};
+use burn::module::Module;
+use burn::tensor::{Tensor, activation};
 use tessera_layers::resample::{Resampling, resize};
 use tessera_layers::{Conv2d, GroupNorm, Init, ParamResult, Params};
 
 use super::check_width;
+use super::strided::Strided;
 use crate::LoadError;
 
 const SLOPE: f64 = 0.2;
@@ -31,14 +31,6 @@ struct Block {
     shortcut: Conv2d,
 }
 
-/// A 3x3 convolution with one row of zeros all around.
-#[derive(Module, Debug)]
-struct Strided {
-    weight: Param<Tensor<4>>,
-    bias: Param<Tensor<1>>,
-    stride: usize,
-}
-
 impl ResidualDiscriminator {
     /// Takes every tensor; `width` channels behind the first layer, eight times as many at the end.
     ///
@@ -50,12 +42,12 @@ impl ResidualDiscriminator {
             let (at, inputs, outputs) = (params.at("blocks").at(index), width << index, width << (index + 1));
             Ok(Block {
                 norm: GroupNorm::new(&at.at("norm"), inputs, GROUPS, EPSILON)?,
-                conv: Strided::new(&at.at("conv"), [inputs, outputs], if index < 2 { 2 } else { 1 })?,
+                conv: convolution(&at.at("conv"), [inputs, outputs], if index < 2 { 2 } else { 1 })?,
                 shortcut: Conv2d::uniform(&at.at("shortcut"), [inputs, outputs], 1)?,
             })
         };
         Ok(Self {
-            first: Strided::new(&params.at("first"), [3, width], 2)?,
+            first: convolution(&params.at("first"), [3, width], 2)?,
             blocks: (0..3).map(block).collect::<ParamResult<_>>()?,
             head: Conv2d::uniform(&params.at("head"), [width << 3, 1], 3)?,
         })
@@ -74,14 +66,8 @@ impl ResidualDiscriminator {
     }
 }
 
-impl Strided {
-    fn new(params: &Params, [inputs, outputs]: [usize; 2], stride: usize) -> ParamResult<Self> {
-        let weight = params.tensor("weight", [outputs, inputs, 3, 3], Init::uniform_fan_in(inputs * 9))?;
-        Ok(Self { weight, bias: params.tensor("bias", [outputs], Init::Zeros)?, stride })
-    }
-
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let options = ConvOptions::new([self.stride; 2], [1, 1], [1, 1], 1);
-        module::conv2d(x, self.weight.val(), Some(self.bias.val()), options)
-    }
+/// The start of every convolution that may skip places here.
+fn convolution(params: &Params, sizes: [usize; 2], stride: usize) -> ParamResult<Strided> {
+    let [inputs, _] = sizes;
+    Strided::new(params, sizes, [3, stride], true, Init::uniform_fan_in(inputs * 9))
 }

@@ -94,7 +94,7 @@ pub(super) fn refined(network: &VatNetwork, mu: Tensor<3>, truth: &Supervision, 
         let input = tracked.clone() + (sum - tracked.clone()).detach();
         let whole = codes.sums.last().cloned().unwrap_or_else(|| tracked.clone()).detach();
         let planes = network.planes(input, &mut Trace::none());
-        let error = Places { truth, sorts }.error(&network, planes, options, true);
+        let error = Places { truth, sorts }.error(&network, planes, options);
         let distance = (tracked.clone() - whole).square().mean().mul_scalar(options.commitment);
         // Means over the items; each is to move as if it were alone.
         let gradients = (error + distance).mul_scalar(items as f64).backward();
@@ -120,15 +120,14 @@ struct Places<'a> {
 
 impl Places<'_> {
     /// The cross-entropy of all items together, `[1]`.
-    fn error(&self, network: &VatNetwork, planes: Tensor<5>, options: &RefineOptions, is_tracked: bool) -> Tensor<1> {
+    fn error(&self, network: &VatNetwork, planes: Tensor<5>, options: &RefineOptions) -> Tensor<1> {
         let mut error = Tensor::zeros([1], &planes.device());
         for ([from, count], weight) in self.sorts.into_iter().zip([1.0, options.near_weight]) {
             if count == 0 || weight == 0.0 {
                 continue;
             }
-            let points = self.truth.points.clone().narrow(1, from, count);
-            let labels = self.truth.labels.clone().narrow(1, from, count);
-            let (points, labels) = if is_tracked { (points.autodiff(), labels.autodiff()) } else { (points, labels) };
+            let points = self.truth.points.clone().narrow(1, from, count).autodiff();
+            let labels = self.truth.labels.clone().narrow(1, from, count).autodiff();
             let logits = network.logits(planes.clone(), points, &mut Trace::none());
             error = error + binary_cross_entropy(logits, labels).mul_scalar(weight);
         }
@@ -142,11 +141,10 @@ impl Places<'_> {
         let sum = codes.sums.last().cloned().unwrap_or_else(|| z.autodiff());
         let planes = network.planes(sum.detach(), &mut Trace::none());
         let one = |item: usize| {
-            let [points, labels] = [&self.truth.points, &self.truth.labels.clone().unsqueeze_dim(2)]
-                .map(|tensor| tensor.clone().narrow(0, item, 1));
-            let truth = Supervision { points, labels: labels.squeeze_dim(2), volume: self.truth.volume };
+            let Supervision { points, labels, volume } = self.truth.clone();
+            let truth = Supervision { points: points.narrow(0, item, 1), labels: labels.narrow(0, item, 1), volume };
             let places = Places { truth: &truth, sorts: self.sorts };
-            places.error(network, planes.clone().narrow(0, item, 1), options, true).into_scalar::<f32>()
+            places.error(network, planes.clone().narrow(0, item, 1), options).into_scalar::<f32>()
         };
         (0..items).map(one).collect()
     }

@@ -174,9 +174,9 @@ impl Tokenizer for Vat {
                 found: format!("{:?} with labels {:?}", truth.points.dims(), truth.labels.dims()),
             });
         }
-        let (points, labels) = (truth.points.clone(), truth.labels.clone());
-        let [points, labels] = [points, labels.unsqueeze_dim(2)].map(|tensor| tensor.to_device(&self.device));
-        let truth = Supervision { points, labels: labels.squeeze_dim(2), volume: truth.volume };
+        let Supervision { points, labels, volume } = truth.clone();
+        let (points, labels) = (points.to_device(&self.device), labels.to_device(&self.device));
+        let truth = Supervision { points, labels, volume };
         self.tokens(refined(&self.network, mu, &truth, options))
     }
 
