@@ -7,55 +7,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use burn::tensor::Device;
-use common::{picture, printed, refused, tessera};
+use common::{picture, printed, refused, tessera, tiny};
 use serde_json::{Value, json};
 use tessera::generators::tokenflow_t2i::{TokenFlowT2iConfig, TokenFlowT2iNetwork};
 use tessera::layers::ParamSource;
 use tessera::layers::checkpoint::{Weights, save_module};
 use tessera::tokenizers::{ModelConfig, load_tokens};
-
-/// 16 pixels a side, scales of 1, 4 and 16 tokens.
-fn tokenflow() -> Value {
-    json!({
-        "model": "TokenFlow", "teacher": "clipb_224", "image_size": 16, "scales": [1, 2, 4], "codebook_size": 50,
-        "codebook_embed_dim": 4, "semantic_code_dim": 6, "z_channels": 8, "entropy_loss_ratio": 0.01,
-        "encoder_ch": 32, "encoder_ch_mult": [1, 1, 1], "encoder_num_res_blocks": 1,
-        "decoder_ch": 32, "decoder_ch_mult": [1, 1, 1], "decoder_num_res_blocks": 1, "decoder_out_dim": 24,
-        "semantic_encoder": {"kind": "clip_vit", "image_size": 12, "patch_size": 4, "width": 24, "layers": 1, "heads": 3},
-        "semantic_decoder": {"width": 24, "layers": 1, "heads": 3, "grid": 3},
-    })
-}
-
-/// 16 pixels a side, 4 x 4 positions of 3 pixel codes and 2 semantic ones.
-fn dualtoken() -> Value {
-    let quantizer = |kind: &str, depth: usize, channels: usize, codes: usize| {
-        json!({
-            "bottleneck_type": kind, "code_shape": [4, 4, depth], "latent_shape": [4, 4, channels], "embed_dim": channels,
-            "n_embed": codes, "decay": 0.9, "restart_unused_codes": true, "shared_codebook": true,
-        })
-    };
-    json!({
-        "hidden_size": 32,
-        "rqvaesiglip": {
-            "hidden_size": 32, "layer_recon": 1, "layer_sem": 2, "layer_shortcut": 1, "weight_shortcut": 0.6,
-            "ddconfig": {
-                "ch": 32, "ch_mult": [1, 1, 1], "num_res_blocks": 1, "attn_resolutions": [4], "resolution": 16,
-                "decoder_in_channels": 32,
-            },
-            "vq_sem": quantizer("rq_ema", 2, 8, 20), "vq_pix": quantizer("rq", 3, 16, 30),
-        },
-        "siglip_config": {
-            "vision_config": {
-                "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 3, "num_attention_heads": 2,
-                "image_size": 16, "patch_size": 4,
-            },
-            "text_config": {
-                "hidden_size": 32, "intermediate_size": 40, "num_hidden_layers": 1, "num_attention_heads": 2,
-                "vocab_size": 11, "max_position_embeddings": 5,
-            },
-        },
-    })
-}
 
 struct Bench(tempfile::TempDir);
 
@@ -103,7 +60,7 @@ impl Bench {
 #[test]
 fn pictures_go_to_scales_and_back_and_coarse_ones_come_of_the_first() {
     let bench = Bench::new();
-    let (model, out) = (bench.model("tokenflow", &tokenflow()), bench.at("out.tsr"));
+    let (model, out) = (bench.model("tokenflow", &tiny::tokenflow(&[1, 2, 4], 50)), bench.at("out.tsr"));
     let image = bench.at("pictures/2.png");
     printed(tessera().arg("encode").arg(&image).arg("-o").arg(&out).arg("--model").arg(&model));
     let tokens = load_tokens(&out, false).unwrap().tokens;
@@ -127,7 +84,7 @@ fn pictures_go_to_scales_and_back_and_coarse_ones_come_of_the_first() {
 #[test]
 fn a_position_of_dualtoken_has_codes_of_two_kinds() {
     let bench = Bench::new();
-    let (model, out) = (bench.model("dualtoken", &dualtoken()), bench.at("out.tsr"));
+    let (model, out) = (bench.model("dualtoken", &tiny::dualtoken()), bench.at("out.tsr"));
     let image = bench.at("pictures/1.png");
     printed(tessera().arg("encode").arg(&image).arg("-o").arg(&out).arg("--model").arg(&model));
     let tokens = load_tokens(&out, false).unwrap().tokens;
@@ -141,9 +98,9 @@ fn a_position_of_dualtoken_has_codes_of_two_kinds() {
 #[test]
 fn pictures_are_generated_from_ids_of_text() {
     let bench = Bench::new();
-    let tokenizer = bench.model("tokenflow", &tokenflow());
+    let tokenizer = bench.model("tokenflow", &tiny::tokenflow(&[1, 2, 4], 50));
     let document = json!({
-        "model_type": "llava_llama", "mm_vision_tower": tokenizer, "tokenizer": tokenflow(),
+        "model_type": "llava_llama", "mm_vision_tower": tokenizer, "tokenizer": tiny::tokenflow(&[1, 2, 4], 50),
         "hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 61,
         "image_token_start": 11, "pad_token_id": 10, "sampling": {"cfg": 2.0},
     });
@@ -174,8 +131,8 @@ fn pictures_are_generated_from_ids_of_text() {
 fn both_train_and_a_run_that_stopped_resumes_to_the_same_bits() {
     let bench = Bench::new();
     for (name, document, terms) in [
-        ("tokenflow", tokenflow(), ["mse", "quantizer", "semantic", "entropy"].as_slice()),
-        ("dualtoken", dualtoken(), ["mse", "quantizer", "semantic"].as_slice()),
+        ("tokenflow", tiny::tokenflow(&[1, 2, 4], 50), ["mse", "quantizer", "semantic", "entropy"].as_slice()),
+        ("dualtoken", tiny::dualtoken(), ["mse", "quantizer", "semantic"].as_slice()),
     ] {
         let (whole, resumed) = (format!("{name}-whole"), format!("{name}-resumed"));
         printed(&mut bench.train(&whole, &document, &[]));
@@ -206,8 +163,8 @@ fn both_train_and_a_run_that_stopped_resumes_to_the_same_bits() {
 fn semantic_codes_learn_from_efficientnet_and_its_heads_are_no_part_of_the_model() {
     let bench = Bench::new();
     let flags = ["--alignment-weight", "0.5"];
-    printed(&mut bench.train("dual", &dualtoken(), &flags));
-    let mut flow = tokenflow();
+    printed(&mut bench.train("dual", &tiny::dualtoken(), &flags));
+    let mut flow = tiny::tokenflow(&[1, 2, 4], 50);
     let sentence = refused(&mut bench.train("refused", &flow, &flags));
     assert!(sentence.contains("decoder_out_dim") && sentence.contains("112"), "{sentence}");
     flow["decoder_out_dim"] = json!(112);
@@ -228,9 +185,10 @@ fn semantic_codes_learn_from_efficientnet_and_its_heads_are_no_part_of_the_model
 #[test]
 fn a_tower_learns_alone_and_the_next_stage_starts_from_it() {
     let bench = Bench::new();
-    for (name, mut document, tower) in
-        [("flow", tokenflow(), "encoder_vqkd."), ("dual", dualtoken(), "siglip_model.vision_model.")]
-    {
+    for (name, mut document, tower) in [
+        ("flow", tiny::tokenflow(&[1, 2, 4], 50), "encoder_vqkd."),
+        ("dual", tiny::dualtoken(), "siglip_model.vision_model."),
+    ] {
         if name == "flow" {
             let sentence = refused(&mut bench.train("refused", &document, &["--stage", "tower"]));
             assert!(sentence.contains("decoder_out_dim is 112 or 1280"), "{sentence}");
@@ -273,13 +231,13 @@ fn a_tower_learns_alone_and_the_next_stage_starts_from_it() {
 fn each_learns_with_the_discriminator_of_its_own_recipe() {
     let bench = Bench::new();
     let flags = ["--adversarial-weight", "0.1", "--adversarial-from", "2"];
-    let sentence = refused(&mut bench.train("small", &tokenflow(), &flags));
+    let sentence = refused(&mut bench.train("small", &tiny::tokenflow(&[1, 2, 4], 50), &flags));
     assert!(sentence.contains("patch_gan needs 24"), "{sentence}");
-    let mut large = tokenflow();
+    let mut large = tiny::tokenflow(&[1, 2, 4], 50);
     (large["image_size"], large["encoder_ch_mult"], large["decoder_ch_mult"]) =
         (json!(24), json!([1, 1]), json!([1, 1]));
     (large["scales"], large["semantic_encoder"]["patch_size"]) = (json!([1, 12]), json!(2));
-    for (run, document, width) in [("flow", large, "8"), ("dual", dualtoken(), "32")] {
+    for (run, document, width) in [("flow", large, "8"), ("dual", tiny::dualtoken(), "32")] {
         let flags = [flags.as_slice(), &["--discriminator-width", width]].concat();
         printed(&mut bench.train(run, &document, &flags));
         let whole = fs::read(bench.at(run).join("model.safetensors")).unwrap();
@@ -299,8 +257,8 @@ fn each_learns_with_the_discriminator_of_its_own_recipe() {
 #[test]
 fn dead_pairs_of_tokenflow_move_onto_what_was_looked_up() {
     let bench = Bench::new();
-    printed(&mut bench.train("kept", &tokenflow(), &["--ema-decay", "0"]));
-    printed(&mut bench.train("moved", &tokenflow(), &["--ema-decay", "0", "--reseed-every", "6"]));
+    printed(&mut bench.train("kept", &tiny::tokenflow(&[1, 2, 4], 50), &["--ema-decay", "0"]));
+    printed(&mut bench.train("moved", &tiny::tokenflow(&[1, 2, 4], 50), &["--ema-decay", "0", "--reseed-every", "6"]));
     let [kept, moved] = ["kept", "moved"].map(|run| Weights::open(&bench.at(run).join("model.safetensors")).unwrap());
     let rows = |weights: &Weights, name: &str, width: usize| -> Vec<Vec<f32>> {
         let values = weights.read_f32(&format!("quantize.embedding_{name}.weight")).unwrap();
@@ -329,8 +287,8 @@ fn neighbours_are_found_by_either_kind_of_codes() {
     let labels = bench.at("labels.csv");
     let source = format!("{{path = {:?}, labels = {labels:?}, class_column = \"kind\"}}", bench.at("pictures"));
     for (name, document, features) in [
-        ("tokenflow", tokenflow(), "semantic features of tokens, mean"),
-        ("dualtoken", dualtoken(), "semantic features of tokens"),
+        ("tokenflow", tiny::tokenflow(&[1, 2, 4], 50), "semantic features of tokens, mean"),
+        ("dualtoken", tiny::dualtoken(), "semantic features of tokens"),
     ] {
         let model = bench.model(name, &document);
         let text = printed(tessera().args(["--json", "eval", "--knn", &source, "--model"]).arg(&model));

@@ -1,6 +1,8 @@
 //! Running the built program.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod tiny;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

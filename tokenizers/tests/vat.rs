@@ -1,78 +1,31 @@
 //! VAT beyond its recorded cases.
 
-use std::path::Path;
+#[path = "common/small_vat.rs"]
+mod small_vat;
 
-use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
-use rand::SeedableRng as _;
-use rand_chacha::ChaCha8Rng;
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde_json::{Value, json};
-use tessera_layers::checkpoint::{CheckpointError, Weights, read_config};
+use small_vat::{config, document, floats, spheres};
+use tessera_layers::checkpoint::{CheckpointError, Weights};
 use tessera_layers::{ParamSource, Tap, Trace};
 use tessera_shaders::device::{DeviceChoice, largest_buffer};
 use tessera_shaders::{PlaneMerge, triplane_sample_reference};
 use tessera_tokenizers::bitstream::payload;
 use tessera_tokenizers::quantizers::scales::ScaleNames;
-use tessera_tokenizers::quantizers::{CodeCounts, ScaleQuantizer, ScaleQuantizerConfig, move_codes};
-use tessera_tokenizers::vat::{
-    self, LossConfig, OccupancyField, RefineOptions, Supervision, Vat, VatConfig, VatNetwork, VatStage, losses,
-};
+use tessera_tokenizers::quantizers::{ScaleQuantizer, ScaleQuantizerConfig};
+use tessera_tokenizers::vat::{self, OccupancyField, Vat, VatConfig};
 use tessera_tokenizers::{
-    ConfigError, DecodeOptions, Fingerprint, Input, InputKind, LoadError, ModelConfig, TokenFile, TokenLayout,
-    Tokenizer as _, TokenizerError, Tokens, from_pretrained, read_tsr, write_tsr,
+    DecodeOptions, Fingerprint, Input, InputKind, LoadError, ModelConfig, TokenFile, TokenLayout, Tokenizer as _,
+    TokenizerError, Tokens, from_pretrained, read_tsr, write_tsr,
 };
-
-fn document() -> Value {
-    json!({
-        "model_type": "vat", "num_latents": 9, "latent_dim": 4,
-        "input": {"num_points": 40, "use_normals": true, "num_freqs": 3, "include_pi": true},
-        "encoder": {"dim": 24, "depth": 2, "heads": 3, "mlp_ratio": 2.0},
-        "quantizer": {"scales": [1, 3, 4, 9], "codebook_size": 20},
-        "decoder": {"dim": 16, "depth": 2, "heads": 2, "plane_tokens": 3},
-        "triplane": {"channels": [16, 8], "out_channels": 5, "norm_groups": 4, "bounds": 1.25},
-        "occupancy": {"hidden": 12, "layers": 3},
-    })
-}
-
-fn config(changes: &[(&str, &str, Value)]) -> Result<VatConfig, ConfigError> {
-    let mut document = document();
-    for (section, key, value) in changes {
-        match *section {
-            "" => document[key] = value.clone(),
-            section => document[section][key] = value.clone(),
-        }
-    }
-    VatConfig::from_value(&document)
-}
 
 fn small() -> Vat {
     vat::random(&config(&[]).unwrap(), 7, &Device::flex()).unwrap()
 }
 
-/// Points on spheres of several sizes, with their normals; a golden spiral, so that they lie evenly.
-fn spheres(radii: &[f32], count: usize, device: &Device) -> (Tensor<3>, Tensor<3>) {
-    let mut points = Vec::new();
-    let mut normals = Vec::new();
-    for radius in radii {
-        for at in 0..count {
-            let z = 1.0 - 2.0 * (at as f32 + 0.5) / count as f32;
-            let (around, angle) = ((1.0 - z * z).sqrt(), at as f32 * 2.399_963);
-            let normal = [around * angle.cos(), around * angle.sin(), z];
-            normals.extend(normal);
-            points.extend(normal.map(|x| x * radius));
-        }
-    }
-    let tensor = |values| Tensor::from_data(TensorData::new(values, [radii.len(), count, 3]), device);
-    (tensor(points), tensor(normals))
-}
-
 fn input(radii: &[f32]) -> Input {
     let (points, normals) = spheres(radii, 40, &Device::flex());
     Input::Points { points, normals: Some(normals) }
-}
-
-fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().iter().collect()
 }
 
 fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
@@ -370,181 +323,6 @@ fn convolutions_are_called_as_each_family_calls_them() {
     assert!(names(2, 0.0, ScaleNames::Var).is_empty());
     assert_eq!(names(1, 0.5, ScaleNames::Plain), named(&["phi.0"]));
     assert_eq!(names(0, 0.5, ScaleNames::Plain), named(&["phi.0", "phi.1"]));
-}
-
-fn trained(device: &Device) -> (VatNetwork, Vec<tessera_layers::ParamSpec>) {
-    vat::random(&config(&[]).unwrap(), 3, device).unwrap().into_network()
-}
-
-/// Spheres with queries all over the box and near the surface.
-fn batch(device: &Device) -> (Tensor<3>, Tensor<3>, Tensor<3>, Supervision) {
-    let radii = [0.35, 0.6, 0.85];
-    let (points, normals) = spheres(&radii, 40, device);
-    let mut queries = Vec::new();
-    let mut labels = Vec::new();
-    for radius in radii {
-        for at in 0..48 {
-            let spread = [0.731, 0.417, 0.883].map(|step: f32| (at as f32 * step).fract() * 2.0 - 1.0);
-            let length = spread.map(|x| x * x).iter().sum::<f32>().sqrt().max(1e-3);
-            // Behind the first 32, points at most a tenth off the surface.
-            let reach = if at < 32 { length } else { radius * (1.0 + 0.1 * (at as f32 * 0.61).sin()) };
-            queries.extend(spread.map(|x| x / length * reach));
-            labels.push(f32::from(u8::from(reach < radius)));
-        }
-    }
-    let noise = (0..3 * 9 * 4).map(|at| (at as f32 * 1.7).sin()).collect::<Vec<f32>>();
-    let noise = Tensor::from_data(TensorData::new(noise, [3, 9, 4]), device);
-    let points_of = Tensor::from_data(TensorData::new(queries, [3, 48, 3]), device);
-    let labels = Tensor::from_data(TensorData::new(labels, [3, 48]), device);
-    (points, normals, noise, Supervision { points: points_of, labels, volume: 32 })
-}
-
-/// A step against the gradient, as long in every parameter.
-struct Descent<'a> {
-    gradients: &'a Gradients,
-    rate: f64,
-}
-
-impl ModuleMapper for Descent<'_> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let (id, tensor) = (param.id, param.val());
-        let Some(gradient) = tensor.grad(self.gradients) else { return param };
-        let size = gradient.clone().square().mean().sqrt().add_scalar(1e-12).into_data().iter::<f64>().next().unwrap();
-        let moved = tensor.inner() - gradient.mul_scalar(self.rate / size);
-        Param::initialized(id, moved.autodiff().require_grad())
-    }
-}
-
-#[test]
-fn both_stages_learn_and_unused_codes_move() {
-    let device = Device::flex().autodiff();
-    let (mut network, _) = trained(&device);
-    let (points, normals, noise, queries) = batch(&device);
-    let weights = LossConfig::default();
-    let run = |network: &VatNetwork, stage| {
-        losses(network, points.clone(), Some(normals.clone()), noise.clone(), &queries, stage, &weights)
-    };
-    let first = run(&network, VatStage::Continuous);
-    assert!(first.vq.is_none() && first.indices.is_none());
-    let number = |tensor: &Tensor<1>| tensor.clone().into_data().iter::<f64>().next().unwrap();
-    let sum = number(&first.bce_volume) + 0.1 * number(&first.bce_near) + 1e-4 * number(&first.kl);
-    assert!((number(&first.total) - sum).abs() < 1e-5);
-    for _ in 0..40 {
-        let gradients = run(&network, VatStage::Continuous).total.backward();
-        network = network.map(&mut Descent { gradients: &gradients, rate: 2e-3 });
-    }
-    let last = run(&network, VatStage::Continuous);
-    let (before, after) = (number(&first.bce_volume), number(&last.bce_volume));
-    assert!(after < 0.8 * before, "{before} to {after}");
-
-    // The second stage starts from what the encoder makes.
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let all: Vec<usize> = (0..20).collect();
-    move_codes(network.quantizer_mut().codes_mut(), &all, last.candidates, &mut rng);
-    let mut uses = CodeCounts::new(20);
-    let first = run(&network, VatStage::Quantized);
-    for step in 0..30 {
-        let losses = run(&network, VatStage::Quantized);
-        uses.add(&losses.indices.unwrap());
-        let gradients = losses.total.backward();
-        network = network.map(&mut Descent { gradients: &gradients, rate: 2e-3 });
-        if step % 10 == 9 {
-            let unused = uses.dead();
-            let before = floats(network.quantizer().codes().codebook());
-            move_codes(network.quantizer_mut().codes_mut(), &unused, losses.candidates.clone(), &mut rng);
-            uses.clear();
-            let (after, seen) = (floats(network.quantizer().codes().codebook()), floats(losses.candidates));
-            for code in 0..20 {
-                let [old, new] = [&before, &after].map(|codes| &codes[code * 4..][..4]);
-                assert_eq!(old != new, unused.contains(&code), "code {code}");
-                assert!(old == new || seen.chunks(4).any(|row| row == new), "code {code}");
-            }
-        }
-    }
-    let last = run(&network, VatStage::Quantized);
-    assert!(number(&last.total) < 0.9 * number(&first.total), "{} to {}", number(&first.total), number(&last.total));
-    let vq = number(last.vq.as_ref().unwrap());
-    assert!(vq > 0.0 && vq.is_finite());
-}
-
-#[test]
-fn refined_tokens_decode_nearer_to_the_truth_each_item_for_itself() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/vat-tiny");
-    let config = VatConfig::from_value(&read_config(&folder.join("config.json")).unwrap()).unwrap();
-    let weights = Weights::open(&folder.join("model.safetensors")).unwrap();
-    let model = vat::load(&config, &weights, &Device::flex()).unwrap();
-    let radii = [0.4, 0.55, 0.9];
-    let (points, normals) = spheres(&radii, 512, &Device::flex());
-    // Places all over the box, then near the surface.
-    let mut places = Vec::new();
-    for (item, radius) in (0..3).zip(radii) {
-        for at in 0..384_u32 {
-            let spread = [0.731, 0.417, 0.883].map(|step: f32| ((at + 31 * item) as f32 * step).fract() * 2.0 - 1.0);
-            let length = spread.map(|x| x * x).iter().sum::<f32>().sqrt().max(1e-3);
-            let reach = if at < 192 { length } else { radius * (1.0 + 0.1 * (at as f32 * 0.61).sin()) };
-            places.extend(spread.map(|x| x / length * reach));
-        }
-    }
-    let lengths = places.chunks(3).map(|place| place.iter().map(|x| x * x).sum::<f32>().sqrt());
-    let labels: Vec<f32> =
-        lengths.enumerate().map(|(at, length)| f32::from(u8::from(length < radii[at / 384]))).collect();
-    let truth = Supervision {
-        points: Tensor::from_data(TensorData::new(places, [3, 384, 3]), &Device::flex()),
-        labels: Tensor::from_data(TensorData::new(labels, [3, 384]), &Device::flex()),
-        volume: 192,
-    };
-
-    let input = Input::Points { points: points.clone(), normals: Some(normals.clone()) };
-    let options = RefineOptions { steps: 12, ..RefineOptions::default() };
-    let errors = |tokens: &Tokens| -> Vec<f32> {
-        let field = field(&model, tokens, &DecodeOptions::default());
-        let error = |item: usize| {
-            let logits = field.logits(item, truth.points.clone().narrow(0, item, 1).squeeze_dim(0)).unwrap();
-            let labels = truth.labels.clone().narrow(0, item, 1);
-            floats(vat::binary_cross_entropy(logits.unsqueeze(), labels))[0]
-        };
-        (0..3).map(error).collect()
-    };
-    let plain = model.encode(&input).unwrap();
-    let refined = model.refine(&input, &truth, &options).unwrap();
-    assert_eq!((refined.positions(), refined.vocab()), (plain.positions(), plain.vocab()));
-    let (before, after) = (errors(&plain), errors(&refined));
-    assert!(after.iter().zip(&before).all(|(after, before)| *after < 1.05 * before), "{before:?} to {after:?}");
-    assert!(after.iter().sum::<f32>() < 0.85 * before.iter().sum::<f32>(), "{before:?} to {after:?}");
-    // The same draws, the same tokens; no step, the encoder's.
-    assert_eq!(refined, model.refine(&input, &truth, &options).unwrap());
-    assert_eq!(plain, model.refine(&input, &truth, &RefineOptions { steps: 0, ..options.clone() }).unwrap());
-    // What else is in the batch says nothing.
-    let one = |tensor: &Tensor<3>| tensor.clone().narrow(0, 1, 1);
-    let alone = Input::Points { points: one(&points), normals: Some(one(&normals)) };
-    let of_one =
-        Supervision { points: one(&truth.points), labels: truth.labels.clone().narrow(0, 1, 1), volume: truth.volume };
-    let alone = model.refine(&alone, &of_one, &options).unwrap();
-    let differ = alone.ids().iter().zip(&refined.ids()[511..]).filter(|(a, b)| a != b).count();
-    assert!(differ <= 5, "{differ} of 511 tokens differ");
-
-    for truth in [of_one.clone(), Supervision { volume: 385, ..truth.clone() }] {
-        assert!(matches!(model.refine(&input, &truth, &options), Err(TokenizerError::Input { what: "places", .. })));
-    }
-}
-
-#[test]
-fn every_parameter_but_the_unused_codes_has_a_gradient() {
-    let device = Device::flex().autodiff();
-    let (network, specs) = trained(&device);
-    let (points, normals, noise, queries) = batch(&device);
-    let stage = VatStage::Quantized;
-    let losses = losses(&network, points, Some(normals), noise, &queries, stage, &LossConfig::default());
-    let gradients = losses.total.backward();
-    struct Count<'a>(&'a Gradients, usize);
-    impl burn::module::ModuleVisitor for Count<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.1 += usize::from(param.val().grad(self.0).is_some());
-        }
-    }
-    let mut count = Count(&gradients, 0);
-    network.visit(&mut count);
-    assert_eq!(count.1, specs.len());
 }
 
 /// The GPU and the bytes of its largest buffer; `None` without one. With `TESSERA_REQUIRE_GPU=1` that is a failure.

@@ -10,7 +10,8 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tessera_layers::Trace;
 
-use super::{Supervision, VatNetwork, binary_cross_entropy};
+use super::train::occupancy_errors;
+use super::{LatentDescent, Supervision, VatNetwork, search_losses};
 
 /// How tokens are searched for.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +50,8 @@ impl Default for RefineOptions {
 const LOOK: usize = 10;
 /// One of so many places is kept to judge by, and never learnt from.
 const JUDGED: usize = 5;
+/// So few places would leave nothing to judge by.
+pub(super) const LEAST_PLACES: usize = 2 * JUDGED;
 
 /// Moves values to the autodiff device; none of them takes a gradient.
 struct Tracked;
@@ -64,114 +67,55 @@ impl ModuleMapper for Tracked {
 /// other but by being judged each for itself; `truth` holds the places of every item.
 pub(super) fn refined(network: &VatNetwork, mu: Tensor<3>, truth: &Supervision, options: &RefineOptions) -> Tensor<3> {
     let [items, latents, width] = mu.dims();
-    let [_, all, _] = truth.points.dims();
-    let volume = truth.volume.min(all);
     let network = network.clone().map(&mut Tracked);
-    let judge = Places { truth, sorts: [[0, volume / JUDGED], [volume, (all - volume) / JUDGED]] };
-    let learn = [
-        [volume / JUDGED, volume - volume / JUDGED],
-        [volume + (all - volume) / JUDGED, all - volume - (all - volume) / JUDGED],
-    ];
+    let [volume, near] = truth.counts();
+    let (judged, learnt) = ([volume / JUDGED, near / JUDGED], [volume - volume / JUDGED, near - near / JUDGED]);
+    let judge = truth.part(0..judged[0], 0..judged[1]);
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    let mut descent = Descent::new(&mu);
-    let mut z = mu.clone();
-    let mut best = (judge.errors(&network, z.clone(), options), mu);
+    let mut descent = LatentDescent::new(mu.clone(), options.rate, options.steps);
+    let mut best = (errors(&network, mu.clone(), &judge, options), mu);
     for step in 0..options.steps {
         // A window of the places of each sort.
-        let window = |[from, count]: [usize; 2], wanted: usize, rng: &mut ChaCha8Rng| {
-            let taken = wanted.min(count);
-            [from + rng.random_range(0..=count - taken), taken]
+        let mut window = |sort: usize| {
+            let taken = options.places[sort].min(learnt[sort]);
+            let from = judged[sort] + rng.random_range(0..=learnt[sort] - taken);
+            from..from + taken
         };
-        let [of_volume, of_near] = options.places;
-        let sorts = [window(learn[0], of_volume, &mut rng), window(learn[1], of_near, &mut rng)];
+        let places = truth.part(window(0), window(1)).tracked();
         let scales = network.quantizer().scales().len();
         let is_prefix = scales > 1 && rng.random_bool(options.prefix_share.clamp(0.0, 1.0));
         let shown = if is_prefix { rng.random_range(1..scales) } else { scales };
 
-        let tracked = z.clone().autodiff().require_grad();
-        let codes = network.quantizer().quantize(tracked.clone());
-        let sum = codes.sums.get(shown - 1).cloned().unwrap_or_else(|| tracked.clone()).detach();
-        let input = tracked.clone() + (sum - tracked.clone()).detach();
-        let whole = codes.sums.last().cloned().unwrap_or_else(|| tracked.clone()).detach();
-        let planes = network.planes(input, &mut Trace::none());
-        let error = Places { truth, sorts }.error(&network, planes, options);
-        let distance = (tracked.clone() - whole).square().mean().mul_scalar(options.commitment);
-        // Means over the items; each is to move as if it were alone.
-        let gradients = (error + distance).mul_scalar(items as f64).backward();
-        let Some(gradient) = tracked.grad(&gradients) else { break };
-        z = descent.step(z, gradient, options, step);
+        let tracked = descent.latents().clone().autodiff().require_grad();
+        let found = search_losses(&network, tracked.clone(), shown, &places);
+        let error = found.volume + found.near.mul_scalar(options.near_weight);
+        let total = error + found.commitment.mul_scalar(options.commitment);
+        let Some(gradient) = tracked.grad(&total.backward()) else { break };
+        descent.step(gradient);
         if (step + 1) % LOOK == 0 || step + 1 == options.steps {
-            let errors = judge.errors(&network, z.clone(), options);
+            let z = descent.latents().clone();
+            let errors = errors(&network, z.clone(), &judge, options);
             let better: Vec<bool> = errors.iter().zip(&best.0).map(|(new, old)| new < old).collect();
             let chosen = TensorData::new(better.iter().map(|&b| f32::from(u8::from(b))).collect(), [items, 1, 1]);
             let chosen = Tensor::<3>::from_data(chosen, &z.device()).expand([items, latents, width]);
-            best.1 = z.clone() * chosen.clone() + best.1 * (chosen.neg().add_scalar(1.0));
+            best.1 = z * chosen.clone() + best.1 * (chosen.neg().add_scalar(1.0));
             best.0 = errors.into_iter().zip(best.0).map(|(new, old)| new.min(old)).collect();
         }
     }
     best.1
 }
 
-/// Places of both sorts, each from a first one on.
-struct Places<'a> {
-    truth: &'a Supervision,
-    sorts: [[usize; 2]; 2],
-}
-
-impl Places<'_> {
-    /// The cross-entropy of all items together, `[1]`.
-    fn error(&self, network: &VatNetwork, planes: Tensor<5>, options: &RefineOptions) -> Tensor<1> {
-        let mut error = Tensor::zeros([1], &planes.device());
-        for ([from, count], weight) in self.sorts.into_iter().zip([1.0, options.near_weight]) {
-            if count == 0 || weight == 0.0 {
-                continue;
-            }
-            let points = self.truth.points.clone().narrow(1, from, count).autodiff();
-            let labels = self.truth.labels.clone().narrow(1, from, count).autodiff();
-            let logits = network.logits(planes.clone(), points, &mut Trace::none());
-            error = error + binary_cross_entropy(logits, labels).mul_scalar(weight);
-        }
-        error
-    }
-
-    /// The error of each item's codes.
-    fn errors(&self, network: &VatNetwork, z: Tensor<3>, options: &RefineOptions) -> Vec<f32> {
-        let [items, ..] = z.dims();
-        let codes = network.quantizer().quantize(z.clone().autodiff());
-        let sum = codes.sums.last().cloned().unwrap_or_else(|| z.autodiff());
-        let planes = network.planes(sum.detach(), &mut Trace::none());
-        let one = |item: usize| {
-            let Supervision { points, labels, volume } = self.truth.clone();
-            let truth = Supervision { points: points.narrow(0, item, 1), labels: labels.narrow(0, item, 1), volume };
-            let places = Places { truth: &truth, sorts: self.sorts };
-            places.error(network, planes.clone().narrow(0, item, 1), options).into_scalar::<f32>()
-        };
-        (0..items).map(one).collect()
-    }
-}
-
-/// Adam on the latents.
-struct Descent {
-    mean: Tensor<3>,
-    square: Tensor<3>,
-}
-
-impl Descent {
-    fn new(z: &Tensor<3>) -> Self {
-        Self { mean: z.zeros_like(), square: z.zeros_like() }
-    }
-
-    fn step(&mut self, z: Tensor<3>, gradient: Tensor<3>, options: &RefineOptions, step: usize) -> Tensor<3> {
-        const BETAS: [f64; 2] = [0.9, 0.99];
-        let blend =
-            |old: &Tensor<3>, new: Tensor<3>, beta: f64| old.clone().mul_scalar(beta) + new.mul_scalar(1.0 - beta);
-        self.mean = blend(&self.mean, gradient.clone(), BETAS[0]);
-        self.square = blend(&self.square, gradient.square(), BETAS[1]);
-        let count = (step + 1) as f64;
-        let [mean, square] = [(&self.mean, BETAS[0]), (&self.square, BETAS[1])]
-            .map(|(moment, beta)| moment.clone().div_scalar(1.0 - beta.powf(count)));
-        let turn = std::f64::consts::PI * step as f64 / options.steps.max(1) as f64;
-        let rate = options.rate * (0.55 + 0.45 * turn.cos());
-        z - mean / square.sqrt().add_scalar(1e-8) * rate
-    }
+/// The error of each item's codes.
+fn errors(network: &VatNetwork, z: Tensor<3>, judge: &Supervision, options: &RefineOptions) -> Vec<f32> {
+    let [items, ..] = z.dims();
+    let codes = network.quantizer().quantize(z.clone().autodiff());
+    let sum = codes.sums.last().cloned().unwrap_or_else(|| z.autodiff());
+    let planes = network.planes(sum.detach(), &mut Trace::none());
+    let one = |item: usize| {
+        let Supervision { points, labels, volume } = judge.clone();
+        let judge = Supervision { points: points.narrow(0, item, 1), labels: labels.narrow(0, item, 1), volume };
+        let [volume, near] = occupancy_errors(network, planes.clone().narrow(0, item, 1), &judge.tracked()).0;
+        (volume + near.mul_scalar(options.near_weight)).into_scalar::<f32>()
+    };
+    (0..items).map(one).collect()
 }

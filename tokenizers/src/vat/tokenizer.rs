@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor};
 use tessera_layers::checkpoint::{ContentHash, canonical_json};
 use tessera_layers::{ParamSpec, Trace};
 
-use super::refine::refined;
+use super::refine::{LEAST_PLACES, refined};
 use super::{OccupancyField, PRESETS, RefineOptions, Supervision, VatConfig, VatNetwork};
 use crate::tensors::{read_ids, upload_ids, upload_mask};
 use crate::tokenizer::check_maker;
@@ -167,10 +167,13 @@ impl Tokenizer for Vat {
     fn refine(&self, input: &Input, truth: &Supervision, options: &RefineOptions) -> Result<Tokens, TokenizerError> {
         let mu = self.latents(input)?;
         let ([batch, ..], [items, places, coordinates]) = (mu.dims(), truth.points.dims());
-        if [items, coordinates] != [batch, 3] || truth.labels.dims() != [batch, places] || truth.volume > places {
+        let fits = [items, coordinates] == [batch, 3] && truth.labels.dims() == [batch, places];
+        if !fits || truth.volume > places || places < LEAST_PLACES {
             return Err(TokenizerError::Input {
                 what: "places",
-                expected: format!("[{batch}, n, 3] with labels [{batch}, n], of which at most n are in the volume"),
+                expected: format!(
+                    "[{batch}, n, 3] with labels [{batch}, n], n from {LEAST_PLACES} on, of which at most n are in the volume"
+                ),
                 found: format!("{:?} with labels {:?}", truth.points.dims(), truth.labels.dims()),
             });
         }

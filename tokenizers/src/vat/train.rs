@@ -3,6 +3,8 @@
 //! Source: arXiv 2412.02202 (two stages, Gaussian latents, occupancy); the weights are tessera's choice, near those of related
 //! networks.
 
+use std::ops::Range;
+
 use burn::tensor::{Int, Tensor, activation};
 use tessera_layers::Trace;
 
@@ -17,6 +19,35 @@ pub struct Supervision {
     pub labels: Tensor<2>,
     /// Points that are spread over the box.
     pub volume: usize,
+}
+
+impl Supervision {
+    /// Places in the volume, and near the surface.
+    pub fn counts(&self) -> [usize; 2] {
+        let [_, all, _] = self.points.dims();
+        let volume = self.volume.min(all);
+        [volume, all - volume]
+    }
+
+    /// Some of the places of each sort, by their numbers within it.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    #[must_use]
+    pub fn part(&self, volume: Range<usize>, near: Range<usize>) -> Self {
+        let [of_volume, _] = self.counts();
+        let ranges = [(volume.start, volume.len()), (of_volume + near.start, near.len())];
+        let some = ranges.iter().filter(|(_, count)| *count > 0);
+        let points = some.clone().map(|&(from, count)| self.points.clone().narrow(1, from, count)).collect();
+        let labels = some.map(|&(from, count)| self.labels.clone().narrow(1, from, count)).collect();
+        Self { points: Tensor::cat(points, 1), labels: Tensor::cat(labels, 1), volume: volume.len() }
+    }
+
+    /// The same on the autodiff device.
+    #[must_use]
+    pub fn tracked(self) -> Self {
+        Self { points: self.points.autodiff(), labels: self.labels.autodiff(), volume: self.volume }
+    }
 }
 
 /// Which stage is trained.
@@ -83,16 +114,8 @@ pub fn losses(
         }
     };
     let planes = network.planes(input, &mut Trace::none());
-    let logits = network.logits(planes, queries.points.clone(), &mut Trace::none());
-    let [_, all] = logits.dims();
-    let volume = queries.volume.min(all);
-    let part = |start: usize, count: usize| match count {
-        0 => Tensor::zeros([1], &logits.device()),
-        _ => {
-            binary_cross_entropy(logits.clone().narrow(1, start, count), queries.labels.clone().narrow(1, start, count))
-        }
-    };
-    let (bce_volume, bce_near, kl) = (part(0, volume), part(volume, all - volume), moments.kl());
+    let ([bce_volume, bce_near], logits) = occupancy_errors(network, planes, queries);
+    let kl = moments.kl();
     let mut total = bce_volume.clone()
         + bce_near.clone().mul_scalar(weights.near_weight)
         + kl.clone().mul_scalar(weights.kl_weight);
@@ -100,6 +123,48 @@ pub fn losses(
         total = total + vq.clone().mul_scalar(weights.vq_weight);
     }
     VatLosses { total, bce_volume, bce_near, kl, vq, indices, candidates, z, z_hat, logits }
+}
+
+/// What latents that are searched for come to.
+#[derive(Debug, Clone)]
+pub struct SearchLosses {
+    /// Cross-entropy of the volume points, `[1]`.
+    pub volume: Tensor<1>,
+    /// Cross-entropy of the points near the surface.
+    pub near: Tensor<1>,
+    /// Mean squared distance of the latents from their codes' sum.
+    pub commitment: Tensor<1>,
+}
+
+/// Losses of latents `[batch, latents, width]` themselves, whose gradient passes through the choice of their codes; the decoder is shown the
+/// sum of the first `scales` scales.
+pub fn search_losses(network: &VatNetwork, latents: Tensor<3>, scales: usize, queries: &Supervision) -> SearchLosses {
+    let codes = network.quantizer().quantize(latents.clone());
+    let sum = |scale: Option<&Tensor<3>>| scale.cloned().unwrap_or_else(|| latents.clone()).detach();
+    let shown = sum(codes.sums.get(scales.saturating_sub(1)));
+    let input = latents.clone() + (shown - latents.clone()).detach();
+    let planes = network.planes(input, &mut Trace::none());
+    let ([volume, near], _) = occupancy_errors(network, planes, queries);
+    let commitment = (latents.clone() - sum(codes.sums.last())).square().mean();
+    SearchLosses { volume, near, commitment }
+}
+
+/// Mean cross-entropy of the places of each sort, 0 of none, and the logits of all.
+pub(super) fn occupancy_errors(
+    network: &VatNetwork,
+    planes: Tensor<5>,
+    queries: &Supervision,
+) -> ([Tensor<1>; 2], Tensor<2>) {
+    let logits = network.logits(planes, queries.points.clone(), &mut Trace::none());
+    let [volume, near] = queries.counts();
+    let errors = [(0, volume), (volume, near)].map(|(start, count)| match count {
+        0 => Tensor::zeros([1], &logits.device()),
+        _ => {
+            let labels = queries.labels.clone().narrow(1, start, count);
+            binary_cross_entropy(logits.clone().narrow(1, start, count), labels)
+        }
+    });
+    (errors, logits)
 }
 
 /// Mean cross-entropy of logits and labels in 0..=1, in nats, `[1]`.
