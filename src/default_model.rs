@@ -34,6 +34,12 @@ const GENERATOR: BuiltIn = BuiltIn {
     name: "built-in generator",
 };
 
+const SHAPE_GENERATOR: BuiltIn = BuiltIn {
+    config: include_str!("../models/next-scale-tiny/config.json"),
+    weights: include_bytes!("../models/next-scale-tiny/model.safetensors"),
+    name: "built-in generator of shapes",
+};
+
 /// A transform without weights.
 const LATENTS: BuiltIn =
     BuiltIn { config: include_str!("../models/patch-dct-8/config.json"), weights: &[], name: "built-in transform" };
@@ -93,5 +99,15 @@ pub fn default_latent_codec(device: &Device) -> Result<LatentCodec, LoadError> {
 /// [`LoadError`] if the device cannot hold it.
 pub fn default_generator(device: &Device) -> Result<Box<dyn Generator>, LoadError> {
     let (document, weights) = GENERATOR.open()?;
+    GeneratorConfig::from_value(&document)?.load(&weights, device)
+}
+
+/// The generator of `models/next-scale-tiny`: families of shapes to the tokens of [`default_shape_tokenizer`], scale by scale. Its model card
+/// says how it was trained and what it is good for.
+///
+/// # Errors
+/// [`LoadError`] if the device cannot hold it.
+pub fn default_shape_generator(device: &Device) -> Result<Box<dyn Generator>, LoadError> {
+    let (document, weights) = SHAPE_GENERATOR.open()?;
     GeneratorConfig::from_value(&document)?.load(&weights, device)
 }

@@ -52,7 +52,9 @@ pub mod verify;
 pub use code_vectors::CodeVectors;
 pub use codec::Codec;
 pub use completion::{Region, given_part, so_far};
-pub use default_model::{default_generator, default_latent_codec, default_shape_tokenizer, default_tokenizer};
+pub use default_model::{
+    default_generator, default_latent_codec, default_shape_generator, default_shape_tokenizer, default_tokenizer,
+};
 pub use error::Error;
 pub use memory::peak_memory;
 pub use perceptual_model::perceptual_net;

@@ -50,21 +50,26 @@ sample_pictures = 3
 fn bench() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
+    tokenizer(&at("vat"), &[1, 2, 4], 4);
+    architecture(folder.path(), &json!({"dim": 16, "depth": 1, "heads": 2, "classes": 8}));
+    fs::write(at("train.toml"), SETTINGS).unwrap();
+    folder
+}
+
+/// A VAT of these scales with random weights.
+fn tokenizer(folder: &Path, scales: &[usize], width: usize) {
     let vat = json!({
-        "model_type": "vat", "num_latents": 4, "latent_dim": 4,
+        "model_type": "vat", "num_latents": scales.last(), "latent_dim": width,
         "input": {"num_points": 40, "num_freqs": 3},
         "encoder": {"dim": 16, "depth": 1, "heads": 2},
-        "quantizer": {"scales": [1, 2, 4], "codebook_size": 8, "share_quant_resi": 2},
+        "quantizer": {"scales": scales, "codebook_size": 8, "share_quant_resi": 2},
         "decoder": {"dim": 16, "depth": 1, "heads": 2, "plane_tokens": 2},
         "triplane": {"channels": [8, 8], "out_channels": 4, "norm_groups": 4},
         "occupancy": {"hidden": 8, "layers": 2},
     });
-    fs::create_dir(at("vat")).unwrap();
-    fs::write(at("vat/config.json"), vat.to_string()).unwrap();
-    ModelConfig::from_value(&vat).unwrap().write_random(1, &at("vat/model.safetensors")).unwrap();
-    architecture(folder.path(), &json!({"dim": 16, "depth": 1, "heads": 2, "classes": 8}));
-    fs::write(at("train.toml"), SETTINGS).unwrap();
-    folder
+    fs::create_dir(folder).unwrap();
+    fs::write(folder.join("config.json"), vat.to_string()).unwrap();
+    ModelConfig::from_value(&vat).unwrap().write_random(1, &folder.join("model.safetensors")).unwrap();
 }
 
 /// Writes the section `ar` alone: the tokenizer says the rest.
@@ -294,4 +299,20 @@ fn the_example_in_the_repository_is_small_and_runs() {
     let weights = Weights::open(&run.join("model.safetensors")).unwrap();
     let count: usize = weights.entries().iter().map(|entry| entry.shape.iter().product::<usize>()).sum();
     assert!(count < 4_000_000, "{count}");
+}
+
+/// A tape that no backward pass reaches is never freed (burn issue 4970): sums of codes, which take no gradient, must be on none.
+#[test]
+fn memory_does_not_grow_with_steps_burn_4970() {
+    let bench = bench();
+    let folder = bench.path();
+    tokenizer(&folder.join("wide"), &[1, 512], 64);
+    let wide = folder.join("wide").to_string_lossy().into_owned();
+    let flags = ["--tokenizer", &wide, "--steps", "40", "--batch-size", "16", "--checkpoint-every", "40"];
+    let quick = ["--validation-pictures", "0", "--sample-pictures", "0"];
+    printed(&mut train(folder, "run", &[&flags[..], &quick].concat()));
+    let peaks = lines(&folder.join("run"), "train");
+    let peak = |step: usize| peaks[step - 1]["peak_memory"].as_u64();
+    let (Some(early), Some(late)) = (peak(10), peak(40)) else { return };
+    assert!(late < early + (100 << 20), "{early} bytes after 10 steps, {late} after 40");
 }

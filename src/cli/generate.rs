@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use tessera::datasets::{Picture, Sheet, save_png};
-use tessera::generators::{Condition, Generated, Generator, Step};
+use tessera::generators::{Generated, Generator, Step};
 use tessera::layers::checkpoint::{NamedTensor, Precision, write_safetensors};
 use tessera::tokenizers::{TokenFile, save_tokens};
 use tessera::{Codec, DecodeOptions, Region, given_part};
@@ -26,12 +26,14 @@ use super::output::{Done, bytes, table};
 #[command(after_help = "Examples:\n  tessera generate --class animals --count 16 -o grid.png\n  \
                         tessera generate --prompt \"red heart\" --style noto -o heart.png\n  \
                         tessera generate --image half.png --count 4 -o completed.png\n  \
+                        tessera generate --kind shape --class furniture --count 9 -o grid.png --parts shapes/\n  \
                         tessera generate --model vat-ar/ --tokenizer vat/ --count 9 -o grid.png --parts shapes/")]
 pub struct Arguments {
     /// PNG picture of all samples in a grid; of shapes a view of each.
     #[arg(long, short)]
     out: PathBuf,
-    /// What to make; where absent, what the model makes. Without --model pictures come from the built-in generator.
+    /// What to make; where absent, what the model makes. Without --model both come from built-in generators, and what is not said is
+    /// pictures.
     #[arg(long, value_enum)]
     kind: Option<Kind>,
     #[command(flatten)]
@@ -92,6 +94,7 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let spec = common.model.as_deref();
     let mut generator = match spec {
         Some(spec) => tessera::generators::from_pretrained(spec, &device)?,
+        None if arguments.kind == Some(Kind::Shape) => tessera::default_shape_generator(&device)?,
         None => tessera::default_generator(&device)?,
     };
     if arguments.half {
@@ -158,11 +161,8 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     let samples = Samples::decode(&codec, &generated, &decoding, resolution)?;
     let decoded = start.elapsed().as_secs_f64();
 
-    let shown = match &condition {
-        Condition::Captions(captions) if arguments.wishes.draws_captions(generator.info()) => captions.as_slice(),
-        _ => &[],
-    };
-    save_png(&arguments.out, &grid(samples.pictures.iter().cloned(), shown)?)?;
+    let shown = arguments.wishes.drawn(&condition, generator.info());
+    save_png(&arguments.out, &grid(samples.pictures.iter().cloned(), &shown)?)?;
     let mut written = vec![arguments.out.clone()];
     if let Some(folder) = &arguments.parts {
         written.extend(write_parts(folder, &samples.pictures, generated)?);

@@ -2,6 +2,9 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
 use tessera::generators::{Condition, GeneratorInfo};
 
 /// What the samples are to show.
@@ -29,10 +32,26 @@ pub struct ConditionArguments {
 }
 
 impl ConditionArguments {
-    /// Whether chance says what the user did not.
-    pub fn draws_captions(&self, info: &GeneratorInfo) -> bool {
-        let knows = info.words.as_ref().is_some_and(|words| !words.subjects().is_empty());
+    /// Whether chance says what the user did not: of captions, or which of its named classes.
+    fn draws(&self, info: &GeneratorInfo) -> bool {
+        let knows = match &info.words {
+            Some(words) => !words.subjects().is_empty(),
+            None => self.class.is_none() && !info.class_names.is_empty(),
+        };
         knows && self.prompt.is_none() && self.prompt_ids.is_none() && !self.exactly
+    }
+
+    /// What chance said, of each sample.
+    pub fn drawn(&self, condition: &Condition, info: &GeneratorInfo) -> Vec<String> {
+        match condition {
+            _ if !self.draws(info) => Vec::new(),
+            Condition::Captions(captions) => captions.clone(),
+            Condition::Classes(classes) => {
+                let name = |class: &u32| info.class_names.get(usize::try_from(*class).ok()?).cloned();
+                classes.iter().map(|class| name(class).unwrap_or_default()).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// What the user asks for, in the model's own words or class numbers.
@@ -63,7 +82,7 @@ impl ConditionArguments {
                 );
                 caption.push(prompt.clone());
             }
-            if self.draws_captions(info) {
+            if self.draws(info) {
                 return Ok(Condition::Captions(words.draw_captions(&caption, count, seed)));
             }
             return Ok(match caption.is_empty() {
@@ -82,6 +101,12 @@ impl ConditionArguments {
             );
         }
         match (class, info.classes) {
+            (None, Some(_)) if self.draws(info) => {
+                // In turn, in an order that chance says.
+                let mut classes: Vec<u32> = (0..).take(info.class_names.len()).collect();
+                classes.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+                Ok(Condition::Classes(classes.into_iter().cycle().take(count).collect()))
+            }
             (None, _) => Ok(Condition::Unconditional(count)),
             (Some(class), Some(classes)) => {
                 let name = class.trim().to_lowercase();

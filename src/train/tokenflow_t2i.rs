@@ -27,7 +27,7 @@ pub struct TokenFlowT2iObjective {
     config: TokenFlowT2iConfig,
     specs: Vec<ParamSpec>,
     /// With and without autodiff.
-    codes: [SharedCodes; 2],
+    codes: SharedCodes,
     scales: Scales,
     z_loss_weight: f64,
 }
@@ -82,10 +82,7 @@ impl TokenFlowT2iObjective {
 }
 
 /// The tokenizer's configuration, its pairs of codes, and where it is.
-fn open_tokenizer(
-    config: &TrainConfig,
-    device: &Device,
-) -> Result<(TokenFlowConfig, [SharedCodes; 2], String), TrainError> {
+fn open_tokenizer(config: &TrainConfig, device: &Device) -> Result<(TokenFlowConfig, SharedCodes, String), TrainError> {
     let unfit = |found: String| TrainError::Invalid {
         key: "generator.tokenizer",
         expected: "a TokenFlow, whose tokens its generator makes".to_owned(),
@@ -97,12 +94,10 @@ fn open_tokenizer(
     let document = read_config(&path).map_err(LoadError::from)?;
     let read = TokenFlowConfig::from_value(&document).map_err(|error| unfit(format!("{spec} ({error})")))?;
     let weights = Weights::open(&files.weights)?;
-    let pairs =
-        [device.clone(), device.clone().without_autodiff()].map(|device| tokenflow::codes(&read, &weights, &device));
-    let [trained, plain] = pairs;
+    let codes = tokenflow::codes(&read, &weights, &device.clone().without_autodiff())?;
     // A path means the same wherever the run's folder goes; a hub id stays as it is.
     let tower = Path::new(spec).canonicalize().map_or(spec.to_owned(), |path| path.to_string_lossy().into_owned());
-    Ok((read, [trained?, plain?], tower))
+    Ok((read, codes, tower))
 }
 
 /// Puts a table of words into a document, and makes room for it, for padding and for the codes among the ids.
@@ -129,9 +124,8 @@ impl GeneratorObjective for TokenFlowT2iObjective {
     ) -> Result<GeneratorLosses, TrainError> {
         let ids = batch.ids("scales")?;
         let prompt = T2iPrompt::of_words(&batch.captions, false, self.config.special_ids())?;
-        let [trained, plain] = &self.codes;
-        let codes = if ids.device().is_autodiff() { trained } else { plain };
-        let taught = losses(network, &self.config, codes, &self.scales, &prompt, ids);
+        let codes = if ids.device().is_autodiff() { self.codes.autodiff() } else { self.codes.clone() };
+        let taught = losses(network, &self.config, &codes, &self.scales, &prompt, ids);
         let of_scale =
             |range: std::ops::Range<usize>| taught.cross_entropy.clone().narrow(0, range.start, range.len()).mean();
         let by_scale: Vec<Tensor<1>> = self.scales.ranges().into_iter().map(of_scale).collect();
@@ -149,8 +143,7 @@ impl GeneratorObjective for TokenFlowT2iObjective {
     }
 
     fn generator(&self, network: TokenFlowT2iNetwork) -> Result<Box<dyn Generator>, TrainError> {
-        let [_, plain] = self.codes.clone();
-        Ok(Box::new(TokenFlowT2i::new(network, plain, &self.config)?))
+        Ok(Box::new(TokenFlowT2i::new(network, self.codes.clone(), &self.config)?))
     }
 
     fn main_term(&self) -> &'static str {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tessera::tokenizers::ModelConfig;
 
 use super::common::{picture, printed, tessera};

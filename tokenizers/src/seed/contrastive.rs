@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
-use tessera_layers::{Init, Linear, ParamResult, Params, Trace};
+use tessera_layers::{Init, Linear, ParamResult, Params, Trace, untracked};
 
 use super::contrastive_config::ContrastiveConfig;
 use super::encoder::SeedEncoder;
@@ -78,7 +78,7 @@ impl SeedContrastive {
 
     /// Normalised pictures to features, the ViT frozen.
     pub(super) fn embeddings(&self, images: Tensor<4>, trace: &mut Trace) -> Tensor<3> {
-        let vision = self.encoder.vision(images, trace).detach();
+        let vision = untracked(&self.encoder).vision(images, trace);
         let vision = self.encoder.normalised(vision, trace);
         self.encoder.look(self.encoder.query_tokens(), vision, self.encoder.is_causal(), trace)
     }

@@ -34,6 +34,12 @@ impl SharedCodes {
         self.rows.clone()
     }
 
+    /// The same pairs for networks on the autodiff device; they take no gradient there.
+    #[must_use]
+    pub fn autodiff(&self) -> Self {
+        Self { rows: self.rows.clone().autodiff(), semantic: self.semantic }
+    }
+
     /// Latents `[batch, positions, semantic + pixel]` with both halves brought to unit length.
     pub fn compared(&self, latents: Tensor<3>) -> Tensor<3> {
         let [_, semantic, pixel] = self.sizes();

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use burn::tensor::{Int, Tensor, activation};
-use tessera_layers::Trace;
+use tessera_layers::{Trace, untracked};
 
 use super::{LossConfig, VatNetwork};
 
@@ -139,7 +139,7 @@ pub struct SearchLosses {
 /// Losses of latents `[batch, latents, width]` themselves, whose gradient passes through the choice of their codes; the decoder is shown the
 /// sum of the first `scales` scales.
 pub fn search_losses(network: &VatNetwork, latents: Tensor<3>, scales: usize, queries: &Supervision) -> SearchLosses {
-    let codes = network.quantizer().quantize(latents.clone());
+    let codes = untracked(network.quantizer()).quantize(latents.clone());
     let sum = |scale: Option<&Tensor<3>>| scale.cloned().unwrap_or_else(|| latents.clone()).detach();
     let shown = sum(codes.sums.get(scales.saturating_sub(1)));
     let input = latents.clone() + (shown - latents.clone()).detach();
