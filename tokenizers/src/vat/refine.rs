@@ -10,8 +10,9 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tessera_layers::Trace;
 
+use super::descent::LatentDescent;
 use super::train::occupancy_errors;
-use super::{LatentDescent, Supervision, VatNetwork, search_losses};
+use super::{Supervision, VatNetwork};
 
 /// How tokens are searched for.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,7 +21,7 @@ pub struct RefineOptions {
     pub steps: usize,
     /// How far a step moves a number of the latents at first; it goes down to a tenth along a cosine.
     pub rate: f64,
-    /// Places of each sort (in the volume, near the surface) that a step looks at.
+    /// Places of each sort (in the volume, near the surface) that a step looks at, at least one.
     pub places: [usize; 2],
     /// Weight of the places near the surface.
     pub near_weight: f64,
@@ -77,7 +78,7 @@ pub(super) fn refined(network: &VatNetwork, mu: Tensor<3>, truth: &Supervision, 
     for step in 0..options.steps {
         // A window of the places of each sort.
         let mut window = |sort: usize| {
-            let taken = options.places[sort].min(learnt[sort]);
+            let taken = options.places[sort].max(1).min(learnt[sort]);
             let from = judged[sort] + rng.random_range(0..=learnt[sort] - taken);
             from..from + taken
         };
@@ -87,9 +88,13 @@ pub(super) fn refined(network: &VatNetwork, mu: Tensor<3>, truth: &Supervision, 
         let shown = if is_prefix { rng.random_range(1..scales) } else { scales };
 
         let tracked = descent.latents().clone().autodiff().require_grad();
-        let found = search_losses(&network, tracked.clone(), shown, &places);
-        let error = found.volume + found.near.mul_scalar(options.near_weight);
-        let total = error + found.commitment.mul_scalar(options.commitment);
+        // The gradient passes through the choice of codes.
+        let codes = network.quantizer().quantize(tracked.clone());
+        let sum = |scale: Option<&Tensor<3>>| scale.cloned().unwrap_or_else(|| tracked.clone()).detach();
+        let input = tracked.clone() + (sum(codes.sums.get(shown - 1)) - tracked.clone()).detach();
+        let [volume, near] = occupancy_errors(&network, network.planes(input, &mut Trace::none()), &places).0;
+        let distance = (tracked.clone() - sum(codes.sums.last())).square().mean();
+        let total = volume + near.mul_scalar(options.near_weight) + distance.mul_scalar(options.commitment);
         let Some(gradient) = tracked.grad(&total.backward()) else { break };
         descent.step(gradient);
         if (step + 1) % LOOK == 0 || step + 1 == options.steps {

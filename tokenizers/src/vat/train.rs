@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use burn::tensor::{Int, Tensor, activation};
-use tessera_layers::{Trace, untracked};
+use tessera_layers::Trace;
 
 use super::{LossConfig, VatNetwork};
 
@@ -123,30 +123,6 @@ pub fn losses(
         total = total + vq.clone().mul_scalar(weights.vq_weight);
     }
     VatLosses { total, bce_volume, bce_near, kl, vq, indices, candidates, z, z_hat, logits }
-}
-
-/// What latents that are searched for come to.
-#[derive(Debug, Clone)]
-pub struct SearchLosses {
-    /// Cross-entropy of the volume points, `[1]`.
-    pub volume: Tensor<1>,
-    /// Cross-entropy of the points near the surface.
-    pub near: Tensor<1>,
-    /// Mean squared distance of the latents from their codes' sum.
-    pub commitment: Tensor<1>,
-}
-
-/// Losses of latents `[batch, latents, width]` themselves, whose gradient passes through the choice of their codes; the decoder is shown the
-/// sum of the first `scales` scales.
-pub fn search_losses(network: &VatNetwork, latents: Tensor<3>, scales: usize, queries: &Supervision) -> SearchLosses {
-    let codes = untracked(network.quantizer()).quantize(latents.clone());
-    let sum = |scale: Option<&Tensor<3>>| scale.cloned().unwrap_or_else(|| latents.clone()).detach();
-    let shown = sum(codes.sums.get(scales.saturating_sub(1)));
-    let input = latents.clone() + (shown - latents.clone()).detach();
-    let planes = network.planes(input, &mut Trace::none());
-    let ([volume, near], _) = occupancy_errors(network, planes, queries);
-    let commitment = (latents.clone() - sum(codes.sums.last())).square().mean();
-    SearchLosses { volume, near, commitment }
 }
 
 /// Mean cross-entropy of the places of each sort, 0 of none, and the logits of all.
