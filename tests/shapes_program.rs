@@ -396,3 +396,34 @@ fn wrong_input_is_refused_in_a_sentence() {
     // Tokens of another model.
     assert!(refusal(&["decode"], "p.tsr", "out.ply", &model).contains("another model"));
 }
+
+#[test]
+fn the_built_in_generator_makes_shapes_of_its_families() {
+    let folder = tempfile::tempdir().unwrap();
+    let generate = |flags: &[&str]| {
+        let mut command = tessera();
+        command.args(["generate", "--kind", "shape", "--resolution", "17", "-o"]);
+        command.arg(folder.path().join("shapes.png")).args(flags);
+        command
+    };
+    let captions = |flags: &[&str]| -> Vec<String> {
+        let report: Value = serde_json::from_str(&printed(generate(flags).arg("--json"))).unwrap();
+        assert_eq!(report["generator"], "next-scale");
+        serde_json::from_value(report["captions"].clone()).unwrap()
+    };
+    let parts = folder.path().join("parts");
+    let drawn = captions(&["--count", "9", "--parts", &parts.to_string_lossy()]);
+    // Every family, before one comes again.
+    let mut families = drawn[..8].to_vec();
+    families.sort_unstable();
+    assert_eq!(families, ["bowl", "chain", "difference", "furniture", "single", "tower", "twist", "union"]);
+    assert_eq!(drawn[8], drawn[0]);
+    let meshes = (0..9).filter(|sample| parts.join(format!("{sample:04}.ply")).is_file()).count();
+    assert!(meshes >= 6, "{meshes} of 9 shapes have a surface");
+    assert_eq!(load_tokens(parts.join("tokens.tsr"), false).unwrap().tokens.positions(), 511);
+    for flags in [["--exactly"].as_slice(), &["--class", "bowl"]] {
+        assert!(captions(flags).is_empty(), "{flags:?}");
+    }
+    let said = refused(&mut generate(&["--class", "chair"]));
+    assert!(said.contains("one of single, union") && said.contains("chair"), "{said}");
+}

@@ -280,6 +280,10 @@ fn the_settings_in_the_repository_are_understood_and_the_example_runs() {
         let path = root.join(file);
         assert!(printed(tessera().arg("train").arg(path).arg("--print-config")).contains("[validation.source]"));
     }
+    for file in ["models/vat-tiny/train.toml", "models/next-scale-tiny/train.toml"] {
+        let path = root.join(file);
+        assert!(printed(tessera().arg("train").arg(path).arg("--print-config")).contains("[shape]"));
+    }
     let codec = root.join("models/patch-dct-8");
     assert!(matches!(
         tessera::tokenizers::Pretrained::open(&codec.to_string_lossy(), &burn::tensor::Device::flex()),
