@@ -7,7 +7,7 @@
 //! | picture file to tokens and back | [`encode_picture`], [`decode_tokens`] |
 //! | mesh to tokens and back | [`encode_shape`], [`decode_shape`] |
 //! | tensors to tokens and back | the [`Tokenizer`] trait |
-//! | generate tokens or latents | the [`Generator`] trait, [`default_generator`], [`generators::from_pretrained`] |
+//! | generate tokens or latents | the [`Generator`] trait, [`default_generator`], [`default_shape_generator`], [`generators::from_pretrained`] |
 //! | a generator's output to pictures, pictures to complete | [`Codec`], [`given_part`] |
 //! | token files | [`tokenizers::token_file`], [`tokenizers::bitstream`] |
 //! | train a tokenizer or a generator | [`train`](mod@train) |
