@@ -57,6 +57,16 @@ impl BuiltIn {
     fn open(&self) -> Result<(Value, Weights), LoadError> {
         Ok((self.document()?, Weights::embedded(self.name, self.weights)?))
     }
+
+    fn tokenizer(&self, device: &Device) -> Result<Box<dyn Tokenizer>, LoadError> {
+        let (document, weights) = self.open()?;
+        ModelConfig::from_value(&document)?.load(&weights, device)
+    }
+
+    fn generator(&self, device: &Device) -> Result<Box<dyn Generator>, LoadError> {
+        let (document, weights) = self.open()?;
+        GeneratorConfig::from_value(&document)?.load(&weights, device)
+    }
 }
 
 /// The tokenizer of `models/one-d-piece-tiny-64`: 64x64 pictures or tiles to 1 to 64 tokens of 12 bits. Its model card
@@ -65,8 +75,7 @@ impl BuiltIn {
 /// # Errors
 /// [`LoadError`] if the device cannot hold it.
 pub fn default_tokenizer(device: &Device) -> Result<Box<dyn Tokenizer>, LoadError> {
-    let (document, weights) = TOKENIZER.open()?;
-    ModelConfig::from_value(&document)?.load(&weights, device)
+    TOKENIZER.tokenizer(device)
 }
 
 /// The tokenizer of `models/vat-tiny`: shapes to 511 tokens of 8 bits in nine scales. Its model card says how it was trained and
@@ -75,8 +84,7 @@ pub fn default_tokenizer(device: &Device) -> Result<Box<dyn Tokenizer>, LoadErro
 /// # Errors
 /// [`LoadError`] if the device cannot hold it.
 pub fn default_shape_tokenizer(device: &Device) -> Result<Box<dyn Tokenizer>, LoadError> {
-    let (document, weights) = SHAPE_TOKENIZER.open()?;
-    ModelConfig::from_value(&document)?.load(&weights, device)
+    SHAPE_TOKENIZER.tokenizer(device)
 }
 
 /// Configuration and weights of [`default_shape_tokenizer`].
@@ -98,8 +106,7 @@ pub fn default_latent_codec(device: &Device) -> Result<LatentCodec, LoadError> {
 /// # Errors
 /// [`LoadError`] if the device cannot hold it.
 pub fn default_generator(device: &Device) -> Result<Box<dyn Generator>, LoadError> {
-    let (document, weights) = GENERATOR.open()?;
-    GeneratorConfig::from_value(&document)?.load(&weights, device)
+    GENERATOR.generator(device)
 }
 
 /// The generator of `models/next-scale-tiny`: families of shapes to the tokens of [`default_shape_tokenizer`], scale by scale. Its model card
@@ -108,6 +115,5 @@ pub fn default_generator(device: &Device) -> Result<Box<dyn Generator>, LoadErro
 /// # Errors
 /// [`LoadError`] if the device cannot hold it.
 pub fn default_shape_generator(device: &Device) -> Result<Box<dyn Generator>, LoadError> {
-    let (document, weights) = SHAPE_GENERATOR.open()?;
-    GeneratorConfig::from_value(&document)?.load(&weights, device)
+    SHAPE_GENERATOR.generator(device)
 }

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use burn::tensor::Device;
-use common::{picture, printed, refused, tessera, tiny};
+use common::{picture, printed, random_tokenizer, refused, tessera, tiny};
 use serde_json::{Value, json};
 use tessera::generators::tokenflow_t2i::{TokenFlowT2iConfig, TokenFlowT2iNetwork};
 use tessera::layers::ParamSource;
 use tessera::layers::checkpoint::{Weights, save_module};
-use tessera::tokenizers::{ModelConfig, load_tokens};
+use tessera::tokenizers::load_tokens;
 
 struct Bench(tempfile::TempDir);
 
@@ -33,11 +33,8 @@ impl Bench {
 
     /// A model of this configuration with random weights.
     fn model(&self, name: &str, document: &Value) -> PathBuf {
-        let folder = self.at(name);
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("config.json"), document.to_string()).unwrap();
-        ModelConfig::from_value(document).unwrap().write_random(1, &folder.join("model.safetensors")).unwrap();
-        folder
+        random_tokenizer(&self.at(name), document);
+        self.at(name)
     }
 
     fn train(&self, out: &str, document: &Value, flags: &[&str]) -> Command {

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{lines, open, picture, printed, refused, tessera, tiny_model};
+use common::{lines, open, picture, printed, random_tokenizer, refused, tessera, tiny, tiny_model};
 use serde_json::{Value, json};
 use tessera::DeviceChoice;
 use tessera::datasets::shape::{Solid, save_mesh};
@@ -50,26 +50,10 @@ sample_pictures = 3
 fn bench() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    tokenizer(&at("vat"), &[1, 2, 4], 4);
+    random_tokenizer(&at("vat"), &tiny::vat(&[1, 2, 4], 4, 8));
     architecture(folder.path(), &json!({"dim": 16, "depth": 1, "heads": 2, "classes": 8}));
     fs::write(at("train.toml"), SETTINGS).unwrap();
     folder
-}
-
-/// A VAT of these scales with random weights.
-fn tokenizer(folder: &Path, scales: &[usize], width: usize) {
-    let vat = json!({
-        "model_type": "vat", "num_latents": scales.last(), "latent_dim": width,
-        "input": {"num_points": 40, "num_freqs": 3},
-        "encoder": {"dim": 16, "depth": 1, "heads": 2},
-        "quantizer": {"scales": scales, "codebook_size": 8, "share_quant_resi": 2},
-        "decoder": {"dim": 16, "depth": 1, "heads": 2, "plane_tokens": 2},
-        "triplane": {"channels": [8, 8], "out_channels": 4, "norm_groups": 4},
-        "occupancy": {"hidden": 8, "layers": 2},
-    });
-    fs::create_dir(folder).unwrap();
-    fs::write(folder.join("config.json"), vat.to_string()).unwrap();
-    ModelConfig::from_value(&vat).unwrap().write_random(1, &folder.join("model.safetensors")).unwrap();
 }
 
 /// Writes the section `ar` alone: the tokenizer says the rest.
@@ -306,7 +290,7 @@ fn the_example_in_the_repository_is_small_and_runs() {
 fn memory_does_not_grow_with_steps_burn_4970() {
     let bench = bench();
     let folder = bench.path();
-    tokenizer(&folder.join("wide"), &[1, 512], 64);
+    random_tokenizer(&folder.join("wide"), &tiny::vat(&[1, 512], 64, 8));
     let wide = folder.join("wide").to_string_lossy().into_owned();
     let flags = ["--tokenizer", &wide, "--steps", "40", "--batch-size", "16", "--checkpoint-every", "40"];
     let quick = ["--validation-pictures", "0", "--sample-pictures", "0"];

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use common::{lines, open, printed, refused, tessera};
+use common::{lines, open, printed, refused, tessera, tiny};
 use serde_json::{Value, json};
 use tessera::datasets::shape::{Solid, save_mesh};
 use tessera::datasets::{LoadOptions, Picture, load_picture};
@@ -50,15 +50,7 @@ sample_pictures = 2
 /// A folder with settings and a tiny architecture.
 fn bench() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let architecture = json!({
-        "model_type": "vat", "num_latents": 4, "latent_dim": 4,
-        "input": {"num_points": 99, "num_freqs": 3},
-        "encoder": {"dim": 16, "depth": 1, "heads": 2},
-        "quantizer": {"scales": [1, 2, 4], "codebook_size": 8, "share_quant_resi": 2},
-        "decoder": {"dim": 16, "depth": 1, "heads": 2, "plane_tokens": 2},
-        "triplane": {"channels": [8, 8], "out_channels": 4, "norm_groups": 4},
-        "occupancy": {"hidden": 8, "layers": 2},
-    });
+    let architecture = tiny::vat(&[1, 2, 4], 4, 8);
     fs::write(folder.path().join("architecture.json"), architecture.to_string()).unwrap();
     fs::write(folder.path().join("train.toml"), SETTINGS).unwrap();
     folder

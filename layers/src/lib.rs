@@ -37,7 +37,6 @@ mod rotary;
 mod runs;
 pub mod siglip;
 pub mod trace;
-mod untracked;
 mod vit_block;
 
 pub use atomic_file::AtomicFile;
@@ -55,5 +54,4 @@ pub use rms_norm::RmsNorm;
 pub use rotary::{Rotary, Turns};
 pub use runs::in_runs;
 pub use trace::{Tap, Trace};
-pub use untracked::untracked;
 pub use vit_block::{VIT_EPSILON, VitActivation, VitBlock, VitNames};

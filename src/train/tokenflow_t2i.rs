@@ -26,7 +26,7 @@ use super::{TrainConfig, TrainError};
 pub struct TokenFlowT2iObjective {
     config: TokenFlowT2iConfig,
     specs: Vec<ParamSpec>,
-    /// With and without autodiff.
+    /// On the device without autodiff.
     codes: SharedCodes,
     scales: Scales,
     z_loss_weight: f64,

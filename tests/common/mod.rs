@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 use burn::tensor::Device;
 use tessera::DeviceChoice;
 use tessera::datasets::{Picture, save_png};
+use tessera::tokenizers::ModelConfig;
 
 /// The program, on the CPU.
 pub fn tessera() -> Command {
@@ -47,6 +48,13 @@ pub fn copy_of(case: &str) -> tempfile::TempDir {
         std::fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
     }
     folder
+}
+
+/// A tokenizer of this configuration with random weights, in a new folder.
+pub fn random_tokenizer(folder: &Path, document: &serde_json::Value) {
+    std::fs::create_dir(folder).unwrap();
+    std::fs::write(folder.join("config.json"), document.to_string()).unwrap();
+    ModelConfig::from_value(document).unwrap().write_random(1, &folder.join("model.safetensors")).unwrap();
 }
 
 /// A colourful picture written as a PNG.

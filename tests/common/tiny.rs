@@ -44,3 +44,16 @@ pub fn dualtoken() -> Value {
         },
     })
 }
+
+/// A VAT of these scales, `width` numbers a latent and so many codes.
+pub fn vat(scales: &[usize], width: usize, codes: usize) -> Value {
+    json!({
+        "model_type": "vat", "num_latents": scales.last(), "latent_dim": width,
+        "input": {"num_points": 40, "num_freqs": 3},
+        "encoder": {"dim": 16, "depth": 1, "heads": 2},
+        "quantizer": {"scales": scales, "codebook_size": codes, "share_quant_resi": 2},
+        "decoder": {"dim": 16, "depth": 1, "heads": 2, "plane_tokens": 2},
+        "triplane": {"channels": [8, 8], "out_channels": 4, "norm_groups": 4},
+        "occupancy": {"hidden": 8, "layers": 2},
+    })
+}

@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
-use tessera::tokenizers::ModelConfig;
 
-use super::common::{picture, printed, tessera};
+use super::common::{picture, printed, random_tokenizer, tessera};
 
 /// Pictures with captions, and tokenizers to encode them.
 pub struct Bench(tempfile::TempDir);
@@ -38,13 +38,12 @@ impl Bench {
 
     /// A tokenizer of this configuration with random weights.
     pub fn tokenizer(&self, name: &str, document: &Value) -> PathBuf {
-        let folder = self.document(name, document);
-        ModelConfig::from_value(document).unwrap().write_random(1, &folder.join("model.safetensors")).unwrap();
-        folder
+        random_tokenizer(&self.at(name), document);
+        self.at(name)
     }
 
     /// Trains a generator for two steps and gives its folder.
-    pub fn train(&self, name: &str, tokenizer: &Path, architecture: &Value) -> std::process::Command {
+    pub fn train(&self, name: &str, tokenizer: &Path, architecture: &Value) -> Command {
         let config = self.at(&format!("{name}.json"));
         fs::write(&config, architecture.to_string()).unwrap();
         let mut command = tessera();
@@ -71,16 +70,8 @@ impl Bench {
 
     /// Trains a generator for two steps, and lets it make three pictures.
     pub fn train_and_generate(&self, run: &str, tokenizer: &Path, architecture: &Value) {
-        let report = printed(self.train(run, tokenizer, architecture).arg("--json"));
-        let report: Value = serde_json::from_str(&report).unwrap();
-        assert!(report["validation"]["loss"].as_f64().is_some_and(f64::is_finite), "{run}: {report}");
-        let (grid, parts) = (self.at(&format!("{run}.png")), self.at(&format!("{run}-parts")));
-        let mut generate = tessera();
-        generate.args(["generate", "--count", "3", "--style", "noto", "--prompt", "blue square", "--quiet", "--model"]);
-        generate.arg(self.at(run)).arg("--tokenizer").arg(tokenizer).arg("-o").arg(&grid).arg("--parts").arg(&parts);
-        printed(&mut generate);
-        let codes = ["tokens.tsr", "latents.safetensors"].map(|name| parts.join(name).is_file());
-        assert!(grid.is_file() && codes[0] != codes[1] && codes[1] == run.ends_with("xar"), "{run}: {codes:?}");
+        let wishes = ["--count", "3", "--style", "noto", "--prompt", "blue square"];
+        self.run_and_generate(run, tokenizer, self.train(run, tokenizer, architecture), &wishes);
     }
 
     /// As [`Bench::train_and_generate`], of shapes.
@@ -89,17 +80,22 @@ impl Bench {
         fs::write(&config, architecture.to_string()).unwrap();
         let mut command = tessera();
         command.args(["train", "--steps", "2", "--batch-size", "2", "--checkpoint-every", "100", "--shapes", "9"]);
-        command.args(["--validation-pictures", "3", "--sample-pictures", "2", "--sample", "class=twist", "--json"]);
+        command.args(["--validation-pictures", "3", "--sample-pictures", "2", "--sample", "class=twist"]);
         command.args(["--lattice", "17", "--sample-lattice", "9", "--architecture"]).arg(&config);
-        let report = printed(command.arg("--out").arg(self.at(run)).arg("--tokenizer").arg(tokenizer));
-        let report: Value = serde_json::from_str(&report).unwrap();
+        command.arg("--out").arg(self.at(run)).arg("--tokenizer").arg(tokenizer);
+        // Models of captions know families as tags, xAR as numbers.
+        let class = if run.ends_with("xar") { "5" } else { "chain" };
+        self.run_and_generate(run, tokenizer, command, &["--count", "2", "--class", class, "--resolution", "9"]);
+    }
+
+    /// Runs a training, and generates with what it made.
+    fn run_and_generate(&self, run: &str, tokenizer: &Path, mut train: Command, wishes: &[&str]) {
+        let report: Value = serde_json::from_str(&printed(train.arg("--json"))).unwrap();
         assert!(report["validation"]["loss"].as_f64().is_some_and(f64::is_finite), "{run}: {report}");
         let (grid, parts) = (self.at(&format!("{run}.png")), self.at(&format!("{run}-parts")));
         let mut generate = tessera();
-        // Models of captions know families as tags, xAR as numbers.
-        let class = if run.ends_with("xar") { "5" } else { "chain" };
-        generate.args(["generate", "--count", "2", "--class", class, "--resolution", "9", "--quiet", "--model"]);
-        generate.arg(self.at(run)).arg("--tokenizer").arg(tokenizer).arg("-o").arg(&grid).arg("--parts").arg(&parts);
+        generate.arg("generate").args(wishes).args(["--quiet", "--model"]).arg(self.at(run));
+        generate.arg("--tokenizer").arg(tokenizer).arg("-o").arg(&grid).arg("--parts").arg(&parts);
         printed(&mut generate);
         let codes = ["tokens.tsr", "latents.safetensors"].map(|name| parts.join(name).is_file());
         assert!(grid.is_file() && codes[0] != codes[1] && codes[1] == run.ends_with("xar"), "{run}: {codes:?}");

@@ -7,14 +7,13 @@ use serde_json::{Value, json};
 use super::bench::Bench;
 use super::common::{printed, refused, tessera, tiny, tiny_model};
 use super::generators::{decoder, layout_of, nar, next_scale, token_shuffle, xar};
-use super::tokenizers::vat;
 
 /// Scales of pictures (TokenFlow) and of shapes (VAT). Windows of Token-Shuffle tile scales of even numbers of tokens alone.
 #[test]
 fn every_generator_learns_from_scales() {
     let bench = Bench::new();
     let pictures = bench.tokenizer("tokenflow", &tiny::tokenflow(&[2, 4], 24));
-    let shapes = bench.tokenizer("vat", &vat(&[2, 4, 8]));
+    let shapes = bench.tokenizer("vat", &tiny::vat(&[2, 4, 8], 4, 24));
     for (name, tokenizer, counts, channels) in
         [("tokenflow", &pictures, vec![4, 16], 10), ("vat", &shapes, vec![2, 4, 8], 4)]
     {

@@ -36,16 +36,3 @@ pub fn flextok() -> Value {
     config.sampling.steps = 2;
     ModelConfig::FlexTok(config).to_value()
 }
-
-/// A tiny VAT of these scales.
-pub fn vat(scales: &[usize]) -> Value {
-    json!({
-        "model_type": "vat", "num_latents": scales.last(), "latent_dim": 4,
-        "input": {"num_points": 30, "num_freqs": 2},
-        "encoder": {"dim": 16, "depth": 1, "heads": 2},
-        "quantizer": {"scales": scales, "codebook_size": 24},
-        "decoder": {"dim": 16, "depth": 1, "heads": 2, "plane_tokens": 2},
-        "triplane": {"channels": [8, 8], "out_channels": 4, "norm_groups": 4},
-        "occupancy": {"hidden": 8, "layers": 2},
-    })
-}

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
-use tessera_layers::{Init, LayerNorm, Linear, ParamResult, Params, Trace, untracked};
+use tessera_layers::{Init, LayerNorm, Linear, ParamResult, Params, Trace};
 use tessera_shaders::{AttentionMask, ScaleEnds};
 use tessera_tokenizers::quantizers::ScaleQuantizer;
 use tessera_tokenizers::quantizers::scales::ScaleNames;
@@ -85,7 +85,8 @@ impl ScaleNetwork {
     /// What each scale but the first is told of the scales before it, `[rows, tokens of the scale, width of a code]`: their sum,
     /// made coarser. `ids [rows, tokens]` are of all scales, or of the first ones. No gradient flows to the codes.
     pub fn inputs(&self, ids: Tensor<2, Int>) -> Vec<Tensor<3>> {
-        let sums = untracked(&self.quantizer).sums(ids);
+        // On no tape: one that no backward pass reaches is never freed (burn issue 4970).
+        let sums = self.quantizer.clone().no_grad().sums(ids);
         let scales = 1..self.quantizer.scales().len();
         sums.into_iter().zip(scales).map(|(sum, scale)| self.quantizer.down(sum, scale)).collect()
     }

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
-use tessera_layers::{Init, Linear, ParamResult, Params, Trace, untracked};
+use tessera_layers::{Init, Linear, ParamResult, Params, Trace};
 
 use super::contrastive_config::ContrastiveConfig;
 use super::encoder::SeedEncoder;
@@ -78,7 +78,8 @@ impl SeedContrastive {
 
     /// Normalised pictures to features, the ViT frozen.
     pub(super) fn embeddings(&self, images: Tensor<4>, trace: &mut Trace) -> Tensor<3> {
-        let vision = untracked(&self.encoder).vision(images, trace);
+        // On no tape, as nothing is to be learnt (burn issue 4970).
+        let vision = self.encoder.clone().no_grad().vision(images, trace);
         let vision = self.encoder.normalised(vision, trace);
         self.encoder.look(self.encoder.query_tokens(), vision, self.encoder.is_causal(), trace)
     }

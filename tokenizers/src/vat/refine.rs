@@ -4,7 +4,7 @@
 //! from the encoder's: each step decodes their codes, compares the field with what is known, and moves the latents down the gradient, which
 //! passes through the choice of codes as it does in training. The tokens are of the same kind and length; the decoder does not change.
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -54,21 +54,11 @@ const JUDGED: usize = 5;
 /// So few places would leave nothing to judge by.
 pub(super) const LEAST_PLACES: usize = 2 * JUDGED;
 
-/// Moves values to the autodiff device; none of them takes a gradient.
-struct Tracked;
-
-impl ModuleMapper for Tracked {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let (id, value) = (param.id, param.val());
-        Param::initialized(id, if value.is_autodiff() { value.detach() } else { value.autodiff() })
-    }
-}
-
 /// Latents `[items, latents, width]` that start from `mu`, after `options.steps` steps: those whose codes were best. Items do not influence each
 /// other but by being judged each for itself; `truth` holds the places of every item.
 pub(super) fn refined(network: &VatNetwork, mu: Tensor<3>, truth: &Supervision, options: &RefineOptions) -> Tensor<3> {
     let [items, latents, width] = mu.dims();
-    let network = network.clone().map(&mut Tracked);
+    let network = network.clone().train().no_grad();
     let [volume, near] = truth.counts();
     let (judged, learnt) = ([volume / JUDGED, near / JUDGED], [volume - volume / JUDGED, near - near / JUDGED]);
     let judge = truth.part(0..judged[0], 0..judged[1]);

@@ -23,7 +23,7 @@ pub struct Supervision {
 
 impl Supervision {
     /// Places in the volume, and near the surface.
-    pub fn counts(&self) -> [usize; 2] {
+    pub(super) fn counts(&self) -> [usize; 2] {
         let [_, all, _] = self.points.dims();
         let volume = self.volume.min(all);
         [volume, all - volume]
@@ -34,7 +34,7 @@ impl Supervision {
     /// # Panics
     /// If there are not so many.
     #[must_use]
-    pub fn part(&self, volume: Range<usize>, near: Range<usize>) -> Self {
+    pub(super) fn part(&self, volume: Range<usize>, near: Range<usize>) -> Self {
         let [of_volume, _] = self.counts();
         let ranges = [(volume.start, volume.len()), (of_volume + near.start, near.len())];
         let some = ranges.iter().filter(|(_, count)| *count > 0);
@@ -45,7 +45,7 @@ impl Supervision {
 
     /// The same on the autodiff device.
     #[must_use]
-    pub fn tracked(self) -> Self {
+    pub(super) fn tracked(self) -> Self {
         Self { points: self.points.autodiff(), labels: self.labels.autodiff(), volume: self.volume }
     }
 }
