@@ -27,6 +27,7 @@ checkpoint_every = 2
 architecture = "architecture.json"
 
 [optimizer]
+matrices = "muon"
 learning_rate = 2e-3
 warmup_steps = 1
 ema_decay = 0.5

@@ -9,14 +9,14 @@ use tessera_tokenizers::adversarial::{
     leaky_hinge_loss,
 };
 
-use super::optimizer::NamedAdamW;
+use super::optimizer::NamedOptimizer;
 use super::parameters::Parameters;
 use super::{DiscriminatorKind, LossConfig, OptimizerConfig, TrainError};
 
 /// A discriminator, its optimiser and LeCAM's running means.
 pub struct Adversary {
     pub(super) discriminator: Critic,
-    pub(super) optimizer: NamedAdamW,
+    pub(super) optimizer: NamedOptimizer,
     pub(super) parameters: Parameters,
     pub(super) specs: Vec<ParamSpec>,
     pub(super) lecam: LeCam,
@@ -86,7 +86,7 @@ impl Adversary {
         let specs = source.into_taken();
         let parameters = Parameters::new(&specs);
         let lecam = LeCam { weight: loss.lecam_weight, ..LeCam::default() };
-        Ok(Self { discriminator, optimizer: NamedAdamW::new(optimizer), parameters, specs, lecam })
+        Ok(Self { discriminator, optimizer: NamedOptimizer::new(optimizer), parameters, specs, lecam })
     }
 
     /// The term that asks reconstructions to look real: `-mean D(image)`.

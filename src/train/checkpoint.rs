@@ -3,7 +3,7 @@
 //! ```text
 //! OUT/checkpoints/000500/    model.safetensors       weights, released names
 //!                            ema.safetensors         averaged weights
-//!                            optimizer.safetensors   AdamW's moments
+//!                            optimizer.safetensors   the optimiser's moments
 //!                            discriminator*.safetensors   with an adversarial term
 //!                            state.json              step, codebook counts, running means
 //! ```

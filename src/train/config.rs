@@ -161,7 +161,7 @@ impl TrainConfig {
             }
         }
         let generator = &self.generator;
-        let weights: [(&'static str, f64); 15] = [
+        let weights: [(&'static str, f64); 16] = [
             ("generator.z_loss_weight", generator.z_loss_weight),
             ("loss.reconstruction_weight", loss.reconstruction_weight),
             ("loss.quantizer_weight", loss.quantizer_weight),
@@ -174,6 +174,7 @@ impl TrainConfig {
             ("loss.lecam_weight", loss.lecam_weight),
             ("optimizer.learning_rate", optimizer.learning_rate),
             ("optimizer.final_learning_rate", optimizer.final_learning_rate),
+            ("optimizer.matrix_rate", optimizer.matrix_rate),
             ("optimizer.weight_decay", optimizer.weight_decay),
             ("optimizer.epsilon", optimizer.epsilon),
             ("optimizer.clip_norm", optimizer.clip_norm),

@@ -1,7 +1,7 @@
 //! Training of tokenizers and generators: `tessera train` as a library.
 //!
 //! ```text
-//! data sources ─▶ loader (decodes ahead) ─▶ batch ─▶ network ─▶ losses ─▶ gradients ─▶ clip ─▶ AdamW ─▶ averaged weights
+//! data sources ─▶ loader (decodes ahead) ─▶ batch ─▶ network ─▶ losses ─▶ gradients ─▶ clip ─▶ AdamW/Muon ─▶ averaged weights
 //!                                                       ▲                                                │
 //!                                                       └── dead codes moved onto latents        checkpoints, metrics,
 //!                                                                                                 validation, report
@@ -34,6 +34,7 @@ mod flextok;
 mod generator;
 mod llamagen_vq;
 mod metrics;
+mod muon;
 mod next_scale;
 mod objective;
 mod objectives;
@@ -78,8 +79,8 @@ pub use next_scale::NextScaleObjective;
 pub use objective::{Losses, Objective};
 pub use one_d_piece::OneDPieceObjective;
 pub use sections::{
-    CodebookConfig, DataConfig, DiscriminatorKind, GeneratorSection, LossConfig, ModelSection, OptimizerConfig,
-    RunConfig, SavePrecision, Stage, Start, ValidationConfig, parse_source,
+    CodebookConfig, DataConfig, DiscriminatorKind, GeneratorSection, LossConfig, MatrixOptimizer, ModelSection,
+    OptimizerConfig, RunConfig, SavePrecision, Stage, Start, ValidationConfig, parse_source,
 };
 pub use seed_pixels::SeedPixelsObjective;
 pub use shape_feed::{ShapeBatch, ShapeFeed};

@@ -1,4 +1,4 @@
-//! AdamW over parameters by name, with one clip over all of them.
+//! AdamW or Muon over parameters by name, with one clip over all of them.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,21 @@ use burn::optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, Optimiz
 use burn::tensor::{Device, Tensor, TensorData};
 use tessera_layers::checkpoint::{CheckpointError, NamedTensor, Weights};
 
-use super::OptimizerConfig;
+use super::muon::{NamedMuon, is_hidden_matrix};
 use super::parameters::{Named, Parameters};
+use super::{MatrixOptimizer, OptimizerConfig};
 
-/// AdamW (Loshchilov and Hutter 2019) with decay on matrices only; its state is kept under released names, so that a
-/// checkpoint of it can be read by whoever reads the weights.
-pub struct NamedAdamW {
+/// AdamW (Loshchilov and Hutter 2019) with decay on matrices only, and Muon for the matrices between layers where it is asked for; their
+/// state is kept under released names, so that a checkpoint of it can be read by whoever reads the weights.
+pub struct NamedOptimizer {
     decayed: AdamW,
     plain: AdamW,
+    muon: Option<NamedMuon>,
     clip_norm: f64,
     state: BTreeMap<String, AdamWState<1>>,
 }
 
-impl NamedAdamW {
+impl NamedOptimizer {
     /// An optimiser that has seen nothing yet.
     pub fn new(config: &OptimizerConfig) -> Self {
         let adam = |decay: f64| {
@@ -33,6 +35,8 @@ impl NamedAdamW {
         Self {
             decayed: adam(config.weight_decay),
             plain: adam(0.0),
+            muon: (config.matrices == MatrixOptimizer::Muon)
+                .then(|| NamedMuon::new(config.weight_decay, config.matrix_rate)),
             clip_norm: config.clip_norm,
             state: BTreeMap::new(),
         }
@@ -46,6 +50,9 @@ impl NamedAdamW {
         let module = parameters.map(module, |spec, values| {
             let gradient = gradients.get(&spec.name)?.clone();
             let gradient = if scale == 1.0 { gradient } else { gradient.mul_scalar(scale) };
+            if let Some(muon) = self.muon.as_mut().filter(|_| is_hidden_matrix(&spec.name, &spec.shape)) {
+                return Some(muon.step(rate, spec, values, gradient));
+            }
             let adam = if is_decayed(&spec.name, &spec.shape) { &self.decayed } else { &self.plain };
             let (values, state) = adam.step(rate, values, gradient, self.state.remove(&spec.name));
             if let Some(state) = state {
@@ -56,7 +63,7 @@ impl NamedAdamW {
         (module, norm)
     }
 
-    /// The state as tensors: `NAME.exp_avg`, `NAME.exp_avg_sq` and `NAME.step`, as PyTorch calls them.
+    /// The state as tensors: `NAME.exp_avg`, `NAME.exp_avg_sq` and `NAME.step`, as PyTorch calls them, and Muon's.
     pub fn tensors(&self) -> Vec<NamedTensor> {
         let read = |tensor: &Tensor<1>| tensor.clone().into_data().iter::<f32>().collect::<Vec<_>>();
         let mut tensors = Vec::with_capacity(3 * self.state.len());
@@ -69,15 +76,19 @@ impl NamedAdamW {
             // Exact up to 2^24 steps each of high and low part.
             push("step", vec![(momentum.time >> 20) as f32, (momentum.time & 0xf_ffff) as f32]);
         }
+        tensors.extend(self.muon.iter().flat_map(NamedMuon::tensors));
         tensors
     }
 
-    /// Takes the state of [`NamedAdamW::tensors`] back.
+    /// Takes the state of [`NamedOptimizer::tensors`] back.
     ///
     /// # Errors
     /// [`CheckpointError`] if a tensor is missing or unreadable.
     pub fn restore(&mut self, weights: &Weights, device: &Device) -> Result<(), CheckpointError> {
         self.state.clear();
+        if let Some(muon) = &mut self.muon {
+            muon.restore(weights, device)?;
+        }
         for entry in weights.entries() {
             let Some(name) = entry.name.strip_suffix(".step") else { continue };
             let read = |suffix: &str| -> Result<Tensor<1>, CheckpointError> {

@@ -201,11 +201,17 @@ impl Default for LossConfig {
     }
 }
 
-/// AdamW with decoupled decay on matrices, linear warm-up, a cosine down, clipping, and averaged weights.
+/// AdamW, or Muon for matrices, with decoupled decay on matrices, linear warm-up, a cosine down, clipping, and averaged weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Args)]
 #[serde(default, deny_unknown_fields)]
 #[command(next_help_heading = "Optimiser")]
 pub struct OptimizerConfig {
+    /// What moves the matrices and kernels between layers; all else is AdamW's.
+    #[arg(long, value_name = "OPTIMISER")]
+    pub matrices: MatrixOptimizer,
+    /// Steps of Muon, in learning rates; 3 served narrow networks well.
+    #[arg(long, value_name = "X")]
+    pub matrix_rate: f64,
     /// Highest learning rate.
     #[arg(long, value_name = "X")]
     pub learning_rate: f64,
@@ -238,6 +244,8 @@ pub struct OptimizerConfig {
 impl Default for OptimizerConfig {
     fn default() -> Self {
         Self {
+            matrices: MatrixOptimizer::AdamW,
+            matrix_rate: 1.0,
             learning_rate: 1e-4,
             final_learning_rate: 1e-5,
             warmup_steps: 1_000,
@@ -249,6 +257,17 @@ impl Default for OptimizerConfig {
             ema_decay: 0.999,
         }
     }
+}
+
+/// What moves matrices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum MatrixOptimizer {
+    /// AdamW, as in all released recipes.
+    #[value(name = "adam_w")]
+    AdamW,
+    /// Muon: momentum whose directions all count alike.
+    Muon,
 }
 
 /// Care for the codebook. The released recipes do none of this.

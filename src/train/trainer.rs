@@ -25,7 +25,7 @@ use super::next_scale::NextScaleObjective;
 use super::objective::Objective;
 use super::on_pictures::OnPictures;
 use super::one_d_piece::OneDPieceObjective;
-use super::optimizer::NamedAdamW;
+use super::optimizer::NamedOptimizer;
 use super::parameters::Parameters;
 use super::perceptual::Perceptual;
 use super::schedule::learning_rate;
@@ -241,7 +241,7 @@ struct Trainer<'a, T: Training> {
     feed: T::Feed,
     network: T::Network,
     parameters: Parameters,
-    optimizer: NamedAdamW,
+    optimizer: NamedOptimizer,
     ema: Ema,
     adversary: Option<Adversary>,
     perceptual: Option<Perceptual>,
@@ -290,7 +290,7 @@ impl<'a, T: Training> Trainer<'a, T> {
             out,
             device,
             parameters: Parameters::new(training.specs()),
-            optimizer: NamedAdamW::new(&config.optimizer),
+            optimizer: NamedOptimizer::new(&config.optimizer),
             ema: Ema::new(config.optimizer.ema_decay),
             adversary,
             perceptual: None,
