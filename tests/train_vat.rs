@@ -127,6 +127,54 @@ fn both_stages_are_trained_go_on_after_an_interruption_and_end_in_a_model() {
 }
 
 #[test]
+fn a_decoder_learns_from_tokens_that_are_searched_for_and_the_tokens_stay() {
+    let bench = bench();
+    let folder = bench.path();
+    printed(&mut train(folder, "first", &["--shape-stage", "quantized"]));
+    let from = folder.join("first").to_string_lossy().into_owned();
+    let searched = |batches: &'static str, every: &'static str| {
+        let mut flags = vec!["--shape-stage", "searched", "--search-batches", batches, "--search-steps", "3"];
+        flags.extend(["--steps", "12", "--validate-every", "12", "--checkpoint-every", every, "--from", &from]);
+        flags.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>()
+    };
+    let run = |out: &str, flags: &[String], more: &[&str]| {
+        let mut command = train(folder, out, more);
+        command.args(flags);
+        command
+    };
+    let flags = searched("2", "6");
+    printed(&mut run("whole", &flags, &[]));
+    printed(&mut run("cut", &flags, &[]));
+    fs::remove_dir_all(folder.join("cut/checkpoints/00000012")).unwrap();
+    printed(&mut run("cut", &flags, &["--resume"]));
+    let read = |run: &str| fs::read(folder.join(run).join("model.safetensors")).unwrap();
+    assert_eq!(read("whole"), read("cut"), "the same bits");
+    assert_eq!(judged(&folder.join("whole")), [1, 3, 7]);
+    let terms = lines(&folder.join("whole"), "train")[5]["losses"].as_object().unwrap().clone();
+    assert!(["volume", "near", "commitment"].iter().all(|name| terms.contains_key(*name)), "{terms:?}");
+
+    let [old, new] = ["first", "whole"].map(|run| Weights::open(&folder.join(run).join("model.safetensors")).unwrap());
+    for entry in old.entries() {
+        let stays = entry.name.starts_with("encoder.") || entry.name.starts_with("quantizer.");
+        let same = old.read_f32(&entry.name).unwrap() == new.read_f32(&entry.name).unwrap();
+        assert_eq!(same, stays, "{}", entry.name);
+    }
+    // Shapes of the encoder's tokens alone are others to learn from.
+    printed(&mut run("encoded", &flags, &["--shape-prefix-probability", "1"]));
+    assert_ne!(read("whole"), read("encoded"));
+
+    for (flags, more, says) in [
+        (searched("2", "4"), &[][..], "run.checkpoint_every"),
+        (searched("0", "6"), &[], "shape.search_batches"),
+        (flags.clone(), &["--reseed-every", "5"], "codebook"),
+        (flags.into_iter().filter(|flag| flag != "--from" && *flag != from).collect(), &[], "model.from"),
+    ] {
+        let said = refused(&mut run("refused", &flags, more));
+        assert!(said.contains(says), "{flags:?}: {said}");
+    }
+}
+
+#[test]
 fn the_gpu_trains_as_the_cpu_does() {
     let bench = bench();
     let mut config = TrainConfig::read(&bench.path().join("train.toml")).unwrap();

@@ -14,6 +14,7 @@ use super::feed::Feed;
 use super::shape_source::{ShapeSource, Skipped};
 
 /// Surface points and labelled places of a batch.
+#[derive(Clone)]
 pub struct ShapeBatch {
     /// Points `[batch, n, 3]` of surfaces.
     pub points: Tensor<3>,

@@ -45,9 +45,16 @@ pub struct ShapeSection {
     /// Samples along a side of the lattice on which surfaces of procedural shapes are found; 64 shows every part.
     #[arg(long, value_name = "N")]
     pub lattice: usize,
-    /// Share of the quantized passes whose decoder is shown the first scales alone (1 to all but the last), for coarse prefixes to decode.
+    /// Share of the quantized passes whose decoder is shown the first scales alone (1 to all but the last), for coarse prefixes to decode. While
+    /// tokens are searched for: share of the passes that show the encoder's tokens, all scales or the first.
     #[arg(id = "shape_prefix_probability", long = "shape-prefix-probability", value_name = "SHARE")]
     pub prefix_probability: f64,
+    /// In the stage searched: batches that are searched for in turn.
+    #[arg(long, value_name = "N")]
+    pub search_batches: usize,
+    /// In the stage searched: steps of the search for a batch's tokens, before another batch takes its place; many teach the decoder these shapes by heart.
+    #[arg(long, value_name = "N")]
+    pub search_steps: usize,
     /// Weight of the cross-entropy of places near the surface; as the architecture says where absent.
     #[arg(long, value_name = "X")]
     pub near_weight: Option<f64>,
@@ -76,6 +83,9 @@ pub enum ShapeStage {
     Continuous,
     /// The second: everything, with the quantizer between them.
     Quantized,
+    /// Behind both: the decoder alone, on tokens that are searched for while it learns, as `--refine` searches. Encoder and quantizer stay, and with
+    /// them the tokens.
+    Searched,
 }
 
 impl Default for ShapeSection {
@@ -93,6 +103,8 @@ impl Default for ShapeSection {
             near_deviations: vec![0.02, 0.05],
             lattice: 64,
             prefix_probability: 0.0,
+            search_batches: 16,
+            search_steps: 16,
             near_weight: None,
             kl_weight: None,
             vq_weight: None,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Gradients, Tensor};
 use rand_chacha::ChaCha8Rng;
 use tessera_datasets::Picture;
 use tessera_layers::ParamSpec;
@@ -58,6 +58,9 @@ pub trait Training {
     fn discriminator(&self) -> Option<(DiscriminatorKind, usize)> {
         None
     }
+
+    /// Hears the gradients of a pass, for what learns beside the network.
+    fn gradients(&self, _gradients: &Gradients) {}
 
     /// Changes the network after the optimiser's step, for what learns without gradients.
     fn after_step(&self, _network: &mut Self::Network, _rng: &mut ChaCha8Rng) {}

@@ -1,8 +1,8 @@
 //! Training a VAT on shapes.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Gradients};
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use tessera_datasets::Picture;
@@ -14,19 +14,23 @@ use tessera_tokenizers::vat::{self, VatConfig, VatNetwork, VatStage, losses};
 use super::architecture::open_weights;
 use super::codebook::Codebook;
 use super::objective::Losses;
+use super::searches::Searches;
 use super::shape_feed::{ShapeBatch, ShapeFeed};
+use super::shape_rounds::{RoundBatch, RoundFeed, Rounds};
 use super::shape_source::{Meshes, ShapeSource, Solids};
 use super::shape_validation::ShapeValidation;
 use super::training::{Pass, Training};
 use super::{ShapeStage, Stage, Start, TrainConfig, TrainError, ValidationLine};
 
-/// Either stage of the training of a VAT: occupancy of places in the volume and near the surface, divergence, and in the second
-/// stage the quantizer.
+/// The training of a VAT: occupancy of places in the volume and near the surface, divergence, and in the second
+/// stage the quantizer; behind both the decoder alone, on tokens that are searched for.
 ///
 /// Dead codes are cared for as those of every codebook (`[codebook]`): they move onto what scales looked up last.
 pub struct VatTraining {
     config: VatConfig,
-    stage: VatStage,
+    stage: ShapeStage,
+    /// Tokens that are searched for; `None` in other stages.
+    searches: Option<RefCell<Searches>>,
     /// Steps of the second stage that pass the quantizer by.
     free_steps: u64,
     /// The step whose losses were asked for last.
@@ -47,7 +51,7 @@ impl VatTraining {
         config: &TrainConfig,
         architecture: VatConfig,
         device: &Device,
-    ) -> Result<(Self, ShapeFeed, VatNetwork), TrainError> {
+    ) -> Result<(Self, RoundFeed, VatNetwork), TrainError> {
         check(config)?;
         let section = &config.shape;
         let mut architecture = architecture;
@@ -63,6 +67,13 @@ impl VatTraining {
             None => vat::random(&architecture, config.run.seed, &trained)?,
         };
         let (network, specs) = model.into_network();
+        let searches = match (section.stage, &config.model.from) {
+            (ShapeStage::Searched, Some(from)) => {
+                let (encoder, _) = vat::load(&architecture, &open_weights(from)?, device)?.into_network();
+                Some(RefCell::new(Searches::new(encoder, section)))
+            }
+            _ => None,
+        };
         let points = architecture.input.num_points;
         let solids = Solids::new(config.run.seed, section.lattice);
         let source = match &section.meshes {
@@ -77,18 +88,19 @@ impl VatTraining {
             }
             None => (ShapeSource::Procedural(solids), Vec::new()),
         };
-        let options = ExampleOptions {
-            points,
-            volume: section.volume_queries,
-            near: section.near_queries,
-            deviations: section.near_deviations.clone(),
+        let rounds = match section.stage {
+            ShapeStage::Searched => Rounds { batches: section.search_batches, visits: section.search_steps },
+            _ => Rounds::ONCE,
         };
+        let looked_at = [section.volume_queries, section.near_queries];
+        let places = looked_at.map(|count| if rounds == Rounds::ONCE { count } else { count.saturating_mul(SPARE) });
+        let options =
+            ExampleOptions { points, volume: places[0], near: places[1], deviations: section.near_deviations.clone() };
         let feed = ShapeFeed::new(source, options, [config.run.batch_size, config.data.prefetch], trained);
+        let feed = RoundFeed::new(feed, rounds, looked_at, config.run.seed);
         let training = Self {
-            stage: match section.stage {
-                ShapeStage::Continuous => VatStage::Continuous,
-                ShapeStage::Quantized => VatStage::Quantized,
-            },
+            stage: section.stage,
+            searches,
             config: architecture,
             free_steps: config.codebook.free_steps,
             step: Cell::new(0),
@@ -103,11 +115,15 @@ impl VatTraining {
 
 impl VatTraining {
     fn stage_at(&self, step: u64) -> VatStage {
-        if step < self.free_steps { VatStage::Continuous } else { self.stage }
+        match self.stage {
+            ShapeStage::Continuous => VatStage::Continuous,
+            ShapeStage::Quantized | ShapeStage::Searched if step < self.free_steps => VatStage::Continuous,
+            ShapeStage::Quantized | ShapeStage::Searched => VatStage::Quantized,
+        }
     }
 
     fn is_quantized(&self) -> bool {
-        self.stage != VatStage::Continuous
+        self.stage != ShapeStage::Continuous
     }
 
     /// What the decoder is shown in a pass of this stage: of some quantized ones a prefix.
@@ -121,33 +137,44 @@ impl VatTraining {
     }
 }
 
+/// Places of a batch that is searched for, for each that a step looks at.
+const SPARE: usize = 8;
+
 impl Training for VatTraining {
     type Network = VatNetwork;
-    type Feed = ShapeFeed;
+    type Feed = RoundFeed;
 
     fn specs(&self) -> &[ParamSpec] {
         &self.specs
     }
 
-    /// In the first stage all but the quantizer.
+    /// In the first stage all but the quantizer; on tokens that are searched for what decodes them.
     fn is_trained(&self, name: &str) -> bool {
-        self.is_quantized() || !name.starts_with("quantizer.")
+        match self.stage {
+            ShapeStage::Continuous => !name.starts_with("quantizer."),
+            ShapeStage::Quantized => true,
+            ShapeStage::Searched => !name.starts_with("quantizer.") && !name.starts_with("encoder."),
+        }
     }
 
     fn codes(&self) -> usize {
-        if self.is_quantized() { self.config.quantizer.codebook_size } else { 0 }
+        if self.stage == ShapeStage::Quantized { self.config.quantizer.codebook_size } else { 0 }
     }
 
     fn losses(
         &self,
         network: &VatNetwork,
-        batch: ShapeBatch,
+        batch: RoundBatch,
         step: u64,
         rng: &mut ChaCha8Rng,
     ) -> Result<Pass, TrainError> {
         self.step.set(step);
+        if let Some(searches) = &self.searches {
+            let losses = searches.borrow_mut().losses(network, batch, self.config.loss.near_weight, rng);
+            return Ok(Pass { losses, images: None });
+        }
         let stage = self.stage_at(step);
-        let ShapeBatch { points, normals, queries } = batch;
+        let ShapeBatch { points, normals, queries } = batch.shapes;
         let [items, ..] = points.dims();
         let [latents, width] = [self.config.num_latents, self.config.latent_dim];
         let noise = flow_noise(rng.random(), 0, [items, latents, width, 1], &points.device());
@@ -172,7 +199,13 @@ impl Training for VatTraining {
         Some(Codebook { names: &["quantizer.embedding.weight"], codes: network.quantizer_mut().codes_mut() })
     }
 
-    /// In free steps, as in the first stage.
+    fn gradients(&self, gradients: &Gradients) {
+        if let Some(searches) = &self.searches {
+            searches.borrow_mut().step(gradients);
+        }
+    }
+
+    /// In free steps, as in the first stage; on tokens that are searched for by those of the encoder.
     fn judge(&self, network: &VatNetwork) -> Result<Option<ValidationLine>, TrainError> {
         self.validation.judge(network, self.stage_at(self.step.get()))
     }
@@ -220,6 +253,22 @@ fn check(config: &TrainConfig) -> Result<(), TrainError> {
         }
     }
     let care = &config.codebook;
+    if section.stage == ShapeStage::Searched {
+        let passes = Rounds { batches: section.search_batches, visits: section.search_steps }.passes();
+        if care.free_steps > 0 || care.reseed_every > 0 {
+            let expected = "no care (all of its numbers 0) in the stage searched, whose codes stay".to_owned();
+            return refuse("codebook", expected, "some".to_owned());
+        }
+        if config.model.from.is_none() {
+            return refuse("model.from", "a VAT whose codes have learnt (--from)".to_owned(), "none".to_owned());
+        }
+        if !(config.run.checkpoint_every * config.run.accumulate as u64).is_multiple_of(passes) {
+            let expected = format!(
+                "a multiple of {passes} passes (shape.search_batches times shape.search_steps), since a search is not kept in a checkpoint"
+            );
+            return refuse("run.checkpoint_every", expected, config.run.checkpoint_every.to_string());
+        }
+    }
     if section.stage == ShapeStage::Continuous && (care.free_steps > 0 || care.reseed_every > 0) {
         let expected = "no care (all of its numbers 0) in the stage continuous, which has no codes".to_owned();
         return refuse("codebook", expected, "some".to_owned());
@@ -228,6 +277,8 @@ fn check(config: &TrainConfig) -> Result<(), TrainError> {
         ("shape.points", section.points.unwrap_or(1), 1..=1 << 24),
         ("shape.volume_queries", section.volume_queries, 1..=1 << 24),
         ("shape.near_queries", section.near_queries, 0..=1 << 24),
+        ("shape.search_batches", section.search_batches, 1..=1 << 16),
+        ("shape.search_steps", section.search_steps, 1..=1 << 16),
         ("shape.lattice", section.lattice, 2..=1025),
         ("shape.sample_lattice", section.sample_lattice, 2..=1025),
         ("shape.validation_places", section.validation_places, 1..=1 << 24),

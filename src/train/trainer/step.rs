@@ -39,6 +39,7 @@ impl<T: Training> Trainer<'_, T> {
                 window.add_codes(indices);
             }
             let mut backward = total.mul_scalar(1.0 / passes as f64).backward();
+            self.training.gradients(&backward);
             for (name, gradient) in self.parameters.gradients(&self.network, &mut backward) {
                 if !self.training.is_trained(&name) {
                     continue;

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 /// Latents of shapes on their way to better ones: Adam, with a rate that goes down to a tenth along a cosine.
 #[derive(Debug, Clone)]
-pub(super) struct LatentDescent {
+pub struct LatentDescent {
     latents: Tensor<3>,
     mean: Tensor<3>,
     square: Tensor<3>,
@@ -15,18 +15,18 @@ pub(super) struct LatentDescent {
 
 impl LatentDescent {
     /// Starts from `latents [shapes, latents, width]` (without autodiff); `rate` is how far the first of `planned` steps moves a number.
-    pub(super) fn new(latents: Tensor<3>, rate: f64, planned: usize) -> Self {
+    pub fn new(latents: Tensor<3>, rate: f64, planned: usize) -> Self {
         let [mean, square] = [latents.zeros_like(), latents.zeros_like()];
         Self { latents, mean, square, rate, planned, done: 0 }
     }
 
     /// Where it is now, `[shapes, latents, width]`.
-    pub(super) fn latents(&self) -> &Tensor<3> {
+    pub fn latents(&self) -> &Tensor<3> {
         &self.latents
     }
 
     /// A step against `gradient`, whose scale does not matter.
-    pub(super) fn step(&mut self, gradient: Tensor<3>) {
+    pub fn step(&mut self, gradient: Tensor<3>) {
         const BETAS: [f64; 2] = [0.9, 0.99];
         let blend =
             |old: &Tensor<3>, new: Tensor<3>, beta: f64| old.clone().mul_scalar(beta) + new.mul_scalar(1.0 - beta);

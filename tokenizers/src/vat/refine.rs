@@ -10,9 +10,8 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tessera_layers::Trace;
 
-use super::descent::LatentDescent;
-use super::train::occupancy_errors;
-use super::{Supervision, VatNetwork};
+use super::train::{SearchLosses, occupancy_errors, search_losses};
+use super::{LatentDescent, Supervision, VatNetwork};
 
 /// How tokens are searched for.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,13 +77,8 @@ pub(super) fn refined(network: &VatNetwork, mu: Tensor<3>, truth: &Supervision, 
         let shown = if is_prefix { rng.random_range(1..scales) } else { scales };
 
         let tracked = descent.latents().clone().autodiff().require_grad();
-        // The gradient passes through the choice of codes.
-        let codes = network.quantizer().quantize(tracked.clone());
-        let sum = |scale: Option<&Tensor<3>>| scale.cloned().unwrap_or_else(|| tracked.clone()).detach();
-        let input = tracked.clone() + (sum(codes.sums.get(shown - 1)) - tracked.clone()).detach();
-        let [volume, near] = occupancy_errors(&network, network.planes(input, &mut Trace::none()), &places).0;
-        let distance = (tracked.clone() - sum(codes.sums.last())).square().mean();
-        let total = volume + near.mul_scalar(options.near_weight) + distance.mul_scalar(options.commitment);
+        let SearchLosses { volume, near, commitment } = search_losses(&network, tracked.clone(), shown, &places);
+        let total = volume + near.mul_scalar(options.near_weight) + commitment.mul_scalar(options.commitment);
         let Some(gradient) = tracked.grad(&total.backward()) else { break };
         descent.step(gradient);
         if (step + 1) % LOOK == 0 || step + 1 == options.steps {

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use burn::module::Module;
 use burn::tensor::{Int, Tensor, activation};
 use tessera_layers::Trace;
 
@@ -23,7 +24,7 @@ pub struct Supervision {
 
 impl Supervision {
     /// Places in the volume, and near the surface.
-    pub(super) fn counts(&self) -> [usize; 2] {
+    pub fn counts(&self) -> [usize; 2] {
         let [_, all, _] = self.points.dims();
         let volume = self.volume.min(all);
         [volume, all - volume]
@@ -34,7 +35,7 @@ impl Supervision {
     /// # Panics
     /// If there are not so many.
     #[must_use]
-    pub(super) fn part(&self, volume: Range<usize>, near: Range<usize>) -> Self {
+    pub fn part(&self, volume: Range<usize>, near: Range<usize>) -> Self {
         let [of_volume, _] = self.counts();
         let ranges = [(volume.start, volume.len()), (of_volume + near.start, near.len())];
         let some = ranges.iter().filter(|(_, count)| *count > 0);
@@ -123,6 +124,31 @@ pub fn losses(
         total = total + vq.clone().mul_scalar(weights.vq_weight);
     }
     VatLosses { total, bce_volume, bce_near, kl, vq, indices, candidates, z, z_hat, logits }
+}
+
+/// What latents that are searched for come to.
+#[derive(Debug, Clone)]
+pub struct SearchLosses {
+    /// Cross-entropy of the volume points, `[1]`.
+    pub volume: Tensor<1>,
+    /// Cross-entropy of the points near the surface.
+    pub near: Tensor<1>,
+    /// Mean squared distance of the latents from their codes' sum.
+    pub commitment: Tensor<1>,
+}
+
+/// Losses of latents `[batch, latents, width]` themselves, whose gradient passes through the choice of their codes; the decoder is shown the
+/// sum of the first `scales` scales.
+pub fn search_losses(network: &VatNetwork, latents: Tensor<3>, scales: usize, queries: &Supervision) -> SearchLosses {
+    // Codes take no gradient: their graph would outlive the pass, since no backward reaches it (burn issue 4970).
+    let codes = network.quantizer().clone().no_grad().quantize(latents.clone());
+    let sum = |scale: Option<&Tensor<3>>| scale.cloned().unwrap_or_else(|| latents.clone()).detach();
+    let shown = sum(codes.sums.get(scales.saturating_sub(1)));
+    let input = latents.clone() + (shown - latents.clone()).detach();
+    let planes = network.planes(input, &mut Trace::none());
+    let ([volume, near], _) = occupancy_errors(network, planes, queries);
+    let commitment = (latents.clone() - sum(codes.sums.last())).square().mean();
+    SearchLosses { volume, near, commitment }
 }
 
 /// Mean cross-entropy of the places of each sort, 0 of none, and the logits of all.
