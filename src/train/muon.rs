@@ -116,20 +116,21 @@ mod tests {
         }
     }
 
-    fn drawn(count: usize, seed: u64) -> Tensor<1> {
-        let values = Init::Normal(1.0).values(count, seed, "gradient");
-        Tensor::from_data(TensorData::new(values, [count]), &Device::flex())
-    }
-
     /// Directions that a gradient has little of move as far as those that it has much of, and a step is as large as AdamW's.
     #[test]
     fn a_step_turns_and_does_not_stretch() {
         let (rate, factor) = (1e-2, 3.0);
         let mut muon = NamedMuon::new(0.0, factor);
-        for (name, shape) in [("blocks.0.attn.qkv.weight", vec![24, 8]), ("conv.weight", vec![8, 4, 3, 3])] {
+        // Of three packed matrices that stretch eight directions by one to eight, and of a kernel drawn by chance.
+        let stretched = (0..24 * 8).map(|at| if at / 8 % 8 == at % 8 { (at % 8 + 1) as f32 } else { 0.0 }).collect();
+        let drawn = Init::Normal(1.0).values(8 * 4 * 9, 2, "gradient");
+        for (name, shape, gradient) in
+            [("blocks.0.attn.qkv.weight", vec![24, 8], stretched), ("conv.weight", vec![8, 4, 3, 3], drawn)]
+        {
             let count: usize = shape.iter().product();
             let columns = count / shape[0];
-            let (mut values, gradient) = (Init::Normal(1.0).values(count, 1, name), drawn(count, 2));
+            let mut values = Init::Normal(1.0).values(count, 1, name);
+            let gradient = Tensor::from_data(TensorData::new(gradient, [count]), &Device::flex());
             let before = values.clone();
             let tensor = Tensor::from_data(TensorData::new(values.clone(), [count]), &Device::flex());
             values = muon.step(rate, &spec(name, &shape), tensor, gradient).into_data().iter().collect();
