@@ -53,10 +53,9 @@ impl Searches {
         let (latents, shown) = if rng.random_bool(self.encoded_share) {
             (encoded().autodiff(), rng.random_range(1..=scales))
         } else {
-            let kept = self.slots.remove(&slot);
-            let search = kept.unwrap_or_else(|| LatentDescent::new(encoded(), self.options.rate, self.options.steps));
+            let RefineOptions { rate, steps, .. } = self.options;
+            let search = self.slots.entry(slot).or_insert_with(|| LatentDescent::new(encoded(), rate, steps));
             let latents = search.latents().clone().autodiff().require_grad();
-            self.slots.insert(slot, search);
             self.running = Some((slot, latents.clone()));
             (latents, scales)
         };

@@ -14,6 +14,7 @@ use tessera_tokenizers::vat::{self, VatConfig, VatNetwork, VatStage, losses};
 use super::architecture::open_weights;
 use super::codebook::Codebook;
 use super::objective::Losses;
+use super::parameters::Parameters;
 use super::searches::Searches;
 use super::shape_feed::{ShapeBatch, ShapeFeed};
 use super::shape_rounds::{RoundBatch, RoundFeed, Rounds};
@@ -67,13 +68,11 @@ impl VatTraining {
             None => vat::random(&architecture, config.run.seed, &trained)?,
         };
         let (network, specs) = model.into_network();
-        let searches = match (section.stage, &config.model.from) {
-            (ShapeStage::Searched, Some(from)) => {
-                let (encoder, _) = vat::load(&architecture, &open_weights(from)?, device)?.into_network();
-                Some(RefCell::new(Searches::new(encoder, section)))
-            }
-            _ => None,
-        };
+        let searches = (section.stage == ShapeStage::Searched).then(|| {
+            // The parameters are shared, not copied.
+            let encoder = Parameters::new(&specs).map_plain(network.clone(), |_, value| Some(value));
+            RefCell::new(Searches::new(encoder, section))
+        });
         let points = architecture.input.num_points;
         let solids = Solids::new(config.run.seed, section.lattice);
         let source = match &section.meshes {

@@ -35,7 +35,8 @@ impl LatentDescent {
         let count = (self.done + 1) as f64;
         let [mean, square] = [(&self.mean, BETAS[0]), (&self.square, BETAS[1])]
             .map(|(moment, beta)| moment.clone().div_scalar(1.0 - beta.powf(count)));
-        let turn = std::f64::consts::PI * self.done as f64 / self.planned as f64;
+        // Steps beyond those planned stay at the last rate.
+        let turn = std::f64::consts::PI * self.done.min(self.planned) as f64 / self.planned.max(1) as f64;
         let rate = self.rate * (0.55 + 0.45 * turn.cos());
         self.latents = self.latents.clone() - mean / square.sqrt().add_scalar(1e-8) * rate;
         self.done += 1;
