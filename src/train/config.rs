@@ -10,10 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::TrainError;
 use super::sections::{
-    CodebookConfig, DataConfig, GeneratorSection, LossConfig, ModelSection, OptimizerConfig, RunConfig, Stage,
-    ValidationConfig,
+    CodebookConfig, DataConfig, GeneratorSection, LossConfig, ModelSection, OptimizerConfig, RunConfig, ShapeSection,
+    Stage, ValidationConfig,
 };
-use super::shape_section::ShapeSection;
 
 /// A training run. In a file each field below is a section, as `[optimizer]`; on the command line every entry is a flag.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, Args)]

@@ -51,7 +51,6 @@ mod seed_pixels;
 mod shape_codes;
 mod shape_feed;
 mod shape_rounds;
-mod shape_section;
 mod shape_source;
 mod shape_validation;
 mod teacher;
@@ -82,11 +81,10 @@ pub use objective::{Losses, Objective};
 pub use one_d_piece::OneDPieceObjective;
 pub use sections::{
     CodebookConfig, DataConfig, DiscriminatorKind, GeneratorSection, LossConfig, MatrixOptimizer, ModelSection,
-    OptimizerConfig, RunConfig, SavePrecision, Stage, Start, ValidationConfig, parse_source,
+    OptimizerConfig, RunConfig, SavePrecision, ShapeSection, ShapeStage, Stage, Start, ValidationConfig, parse_source,
 };
 pub use seed_pixels::SeedPixelsObjective;
 pub use shape_feed::{ShapeBatch, ShapeFeed};
-pub use shape_section::{ShapeSection, ShapeStage};
 pub use shape_source::{Meshes, ShapeSource, Solids};
 pub use token_shuffle::TokenShuffleObjective;
 pub use tokenflow::TokenFlowObjective;

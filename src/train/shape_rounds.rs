@@ -1,9 +1,8 @@
 //! [`RoundFeed`]: batches of shapes that come again and again, for their tokens to be searched for.
 
-use std::ops::Range;
 use std::time::Duration;
 
-use rand::{Rng as _, SeedableRng as _};
+use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 
 use super::TrainError;
@@ -69,13 +68,7 @@ impl RoundFeed {
         }
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(self.next);
-        let counts = shapes.queries.counts();
-        let mut window = |sort: usize| -> Range<usize> {
-            let [all, wanted] = [&counts, &self.places].map(|of| of.get(sort).copied().unwrap_or(0));
-            let from = rng.random_range(0..=all.saturating_sub(wanted));
-            from..from + wanted.min(all)
-        };
-        ShapeBatch { queries: shapes.queries.part(window(0), window(1)), ..shapes.clone() }
+        ShapeBatch { queries: shapes.queries.window(self.places, [0, 0], &mut rng), ..shapes.clone() }
     }
 }
 

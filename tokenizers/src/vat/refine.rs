@@ -59,19 +59,13 @@ pub(super) fn refined(network: &VatNetwork, mu: Tensor<3>, truth: &Supervision, 
     let [items, latents, width] = mu.dims();
     let network = network.clone().train().no_grad();
     let [volume, near] = truth.counts();
-    let (judged, learnt) = ([volume / JUDGED, near / JUDGED], [volume - volume / JUDGED, near - near / JUDGED]);
+    let judged = [volume / JUDGED, near / JUDGED];
     let judge = truth.part(0..judged[0], 0..judged[1]);
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let mut descent = LatentDescent::new(mu.clone(), options.rate, options.steps);
     let mut best = (errors(&network, mu.clone(), &judge, options), mu);
     for step in 0..options.steps {
-        // A window of the places of each sort.
-        let mut window = |sort: usize| {
-            let taken = options.places[sort].max(1).min(learnt[sort]);
-            let from = judged[sort] + rng.random_range(0..=learnt[sort] - taken);
-            from..from + taken
-        };
-        let places = truth.part(window(0), window(1)).tracked();
+        let places = truth.window(options.places.map(|count| count.max(1)), judged, &mut rng).tracked();
         let scales = network.quantizer().scales().len();
         let is_prefix = scales > 1 && rng.random_bool(options.prefix_share.clamp(0.0, 1.0));
         let shown = if is_prefix { rng.random_range(1..scales) } else { scales };

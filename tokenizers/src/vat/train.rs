@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, activation};
+use rand::Rng;
 use tessera_layers::Trace;
 
 use super::{LossConfig, VatNetwork};
@@ -35,13 +36,30 @@ impl Supervision {
     /// # Panics
     /// If there are not so many.
     #[must_use]
-    pub fn part(&self, volume: Range<usize>, near: Range<usize>) -> Self {
+    pub(super) fn part(&self, volume: Range<usize>, near: Range<usize>) -> Self {
         let [of_volume, _] = self.counts();
         let ranges = [(volume.start, volume.len()), (of_volume + near.start, near.len())];
         let some = ranges.iter().filter(|(_, count)| *count > 0);
         let points = some.clone().map(|&(from, count)| self.points.clone().narrow(1, from, count)).collect();
         let labels = some.map(|&(from, count)| self.labels.clone().narrow(1, from, count)).collect();
         Self { points: Tensor::cat(points, 1), labels: Tensor::cat(labels, 1), volume: volume.len() }
+    }
+
+    /// As many neighbouring places of each sort as are `wanted`, or all there are, from a place that `rng` draws; the first `spared` of each sort
+    /// are not among them.
+    ///
+    /// # Panics
+    /// If more are spared than there are.
+    #[must_use]
+    pub fn window(&self, wanted: [usize; 2], spared: [usize; 2], rng: &mut impl Rng) -> Self {
+        let counts = self.counts();
+        let [volume, near] = [0, 1].map(|sort: usize| {
+            let free = counts[sort] - spared[sort];
+            let taken = wanted[sort].min(free);
+            let from = spared[sort] + rng.random_range(0..=free - taken);
+            from..from + taken
+        });
+        self.part(volume, near)
     }
 
     /// The same on the autodiff device.
