@@ -160,7 +160,7 @@ fn a_decoder_learns_from_tokens_that_are_searched_for_and_the_tokens_stay() {
         assert_eq!(same, stays, "{}", entry.name);
     }
     // Shapes of the encoder's tokens alone are others to learn from.
-    printed(&mut run("encoded", &flags, &["--shape-prefix-probability", "1"]));
+    printed(&mut run("encoded", &flags, &["--encoded-share", "1"]));
     assert_ne!(read("whole"), read("encoded"));
 
     for (flags, more, says) in [
@@ -252,6 +252,7 @@ fn settings_that_do_not_fit_are_refused() {
         (&["--shape-prefix-probability", "2"], "shape.prefix_probability"),
         (&["--volume-queries", "0"], "shape.volume_queries"),
         (&["--near-deviations", "0.1,-2"], "shape.near_deviations"),
+        (&["--encoded-share", "1.5"], "shape.encoded_share"),
         (&["--lattice", "1"], "shape.lattice"),
         (&["--sample-lattice", "2000"], "shape.sample_lattice"),
         (&["--validation-places", "0"], "shape.validation_places"),

@@ -18,8 +18,9 @@ pub struct Searches {
     /// The network as it was, on the device without autodiff: its encoder stays.
     encoder: VatNetwork,
     options: RefineOptions,
-    /// Share of the passes that show the encoder's tokens.
+    /// Share of the passes that show the encoder's tokens, and of those the share that show the first scales alone.
     encoded_share: f64,
+    prefix_share: f64,
     slots: HashMap<usize, LatentDescent>,
     /// The slot of the pass that runs, and its latents.
     running: Option<(usize, Tensor<3>)>,
@@ -29,7 +30,8 @@ impl Searches {
     /// Searches of as many steps as the settings say. `encoder` is on the device without autodiff.
     pub fn new(encoder: VatNetwork, section: &ShapeSection) -> Self {
         let options = RefineOptions { steps: section.search_steps, ..RefineOptions::default() };
-        Self { encoder, options, encoded_share: section.prefix_probability, slots: HashMap::new(), running: None }
+        let (encoded_share, prefix_share) = (section.encoded_share, section.prefix_probability);
+        Self { encoder, options, encoded_share, prefix_share, slots: HashMap::new(), running: None }
     }
 
     /// A pass: the decoder learns from the encoder's tokens, all scales or the first, or from the batch's latents on their way, which take a
@@ -51,7 +53,8 @@ impl Searches {
             self.slots.remove(&slot);
         }
         let (latents, shown) = if rng.random_bool(self.encoded_share) {
-            (encoded().autodiff(), rng.random_range(1..=scales))
+            let is_prefix = scales > 1 && rng.random_bool(self.prefix_share);
+            (encoded().autodiff(), if is_prefix { rng.random_range(1..scales) } else { scales })
         } else {
             let RefineOptions { rate, steps, .. } = self.options;
             let search = self.slots.entry(slot).or_insert_with(|| LatentDescent::new(encoded(), rate, steps));

@@ -295,7 +295,11 @@ fn check(config: &TrainConfig) -> Result<(), TrainError> {
     if let Some(deviation) = section.near_deviations.iter().find(|deviation| !(0.0..=1.0).contains(*deviation)) {
         return refuse("shape.near_deviations", "numbers from 0 to 1".to_owned(), deviation.to_string());
     }
-    let shares = [("shape.mesh_share", section.mesh_share), ("shape.prefix_probability", section.prefix_probability)];
+    let shares = [
+        ("shape.mesh_share", section.mesh_share),
+        ("shape.prefix_probability", section.prefix_probability),
+        ("shape.encoded_share", section.encoded_share),
+    ];
     if let Some((key, share)) = shares.into_iter().find(|(_, share)| !(0.0..=1.0).contains(share)) {
         return refuse(key, "a number from 0 to 1".to_owned(), share.to_string());
     }

@@ -45,8 +45,8 @@ pub struct ShapeSection {
     /// Samples along a side of the lattice on which surfaces of procedural shapes are found; 64 shows every part.
     #[arg(long, value_name = "N")]
     pub lattice: usize,
-    /// Share of the quantized passes whose decoder is shown the first scales alone (1 to all but the last), for coarse prefixes to decode. While
-    /// tokens are searched for: share of the passes that show the encoder's tokens, all scales or the first.
+    /// Share of the passes with the encoder's tokens whose decoder is shown the first scales alone (1 to all but the last), for coarse prefixes to
+    /// decode.
     #[arg(id = "shape_prefix_probability", long = "shape-prefix-probability", value_name = "SHARE")]
     pub prefix_probability: f64,
     /// In the stage searched: batches that are searched for in turn.
@@ -55,6 +55,9 @@ pub struct ShapeSection {
     /// In the stage searched: steps of the search for a batch's tokens, before another batch takes its place; many teach the decoder these shapes by heart.
     #[arg(long, value_name = "N")]
     pub search_steps: usize,
+    /// In the stage searched: share of the passes that show the encoder's tokens, for the decoder not to forget what it makes of them.
+    #[arg(long, value_name = "SHARE")]
+    pub encoded_share: f64,
     /// Weight of the cross-entropy of places near the surface; as the architecture says where absent.
     #[arg(long, value_name = "X")]
     pub near_weight: Option<f64>,
@@ -105,6 +108,7 @@ impl Default for ShapeSection {
             prefix_probability: 0.0,
             search_batches: 16,
             search_steps: 16,
+            encoded_share: 0.4,
             near_weight: None,
             kl_weight: None,
             vq_weight: None,
