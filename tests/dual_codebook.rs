@@ -248,7 +248,22 @@ fn each_learns_with_the_discriminator_of_its_own_recipe() {
         };
         assert!(term(1, "discriminator").is_none() && term(6, "discriminator").unwrap().is_finite(), "{run}");
         assert!(term(6, "adversarial").unwrap().is_finite(), "{run}");
+        // DualToken's is balanced.
+        assert!(term(1, "balance").is_none(), "{run}");
+        match (run, term(6, "balance")) {
+            ("dual", Some(balance)) => assert!((0.29..10.01).contains(&balance), "{balance}"),
+            (run, balance) => assert!(run == "flow" && balance.is_none(), "{run} {balance:?}"),
+        }
     }
+    let dual = [flags.as_slice(), &["--discriminator-width", "32", "--adversarial-balance"]].concat();
+    let fixed = [dual.as_slice(), &["fixed"]].concat();
+    printed(&mut bench.train("fixed", &tiny::dualtoken(), &fixed));
+    assert!(bench.lines("fixed").iter().all(|line| line["losses"].get("balance").is_none()));
+    let weights = ["dual", "fixed"].map(|run| fs::read(bench.at(run).join("model.safetensors")).unwrap());
+    assert!(weights[0] != weights[1]);
+    let adaptive = [flags.as_slice(), &["--adversarial-balance", "adaptive"]].concat();
+    let sentence = refused(&mut bench.train("refused", &tiny::tokenflow(&[1, 2, 4], 50), &adaptive));
+    assert!(sentence.contains("loss.adversarial_balance"), "{sentence}");
 }
 
 #[test]

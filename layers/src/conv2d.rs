@@ -43,15 +43,16 @@ impl Conv2d {
     /// `[batch, inputs, height, width] -> [batch, outputs, height, width]`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let (weight, bias) = self.parts();
-        match weight.dims()[2] {
-            1 => pointwise(x, weight, bias),
-            3 => conv3x3(x, weight, bias),
-            kernel => {
-                let padding = (kernel - 1) / 2;
-                let options = ConvOptions::new([1, 1], [padding, padding], [1, 1], 1);
-                module::conv2d(x, weight, bias, options)
-            }
-        }
+        convolve(x, weight, bias)
+    }
+
+    /// The gradient, by the weight alone, of a `loss` of what [`Conv2d::forward`] makes of `x`: `[outputs, inputs, kernel, kernel]`, on an autodiff
+    /// device. No other graph takes part; `None` if the loss does not depend on the weight.
+    pub fn weight_gradient(&self, x: Tensor<4>, loss: impl FnOnce(Tensor<4>) -> Tensor<1>) -> Option<Tensor<4>> {
+        let (weight, bias) = self.parts();
+        let weight = weight.detach().require_grad();
+        let y = convolve(x.detach(), weight.clone(), bias.map(Tensor::detach));
+        weight.grad(&loss(y).backward())
     }
 
     /// [`Conv2d::forward`] of the picture enlarged by two to the nearest pixel, for a 3x3 kernel:
@@ -81,6 +82,18 @@ impl Conv2d {
 
     fn parts(&self) -> (Tensor<4>, Option<Tensor<1>>) {
         (self.weight.val(), self.bias.as_ref().map(Param::val))
+    }
+}
+
+fn convolve(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>) -> Tensor<4> {
+    match weight.dims()[2] {
+        1 => pointwise(x, weight, bias),
+        3 => conv3x3(x, weight, bias),
+        kernel => {
+            let padding = (kernel - 1) / 2;
+            let options = ConvOptions::new([1, 1], [padding, padding], [1, 1], 1);
+            module::conv2d(x, weight, bias, options)
+        }
     }
 }
 

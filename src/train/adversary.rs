@@ -11,7 +11,8 @@ use tessera_tokenizers::adversarial::{
 
 use super::optimizer::NamedOptimizer;
 use super::parameters::Parameters;
-use super::{DiscriminatorKind, LossConfig, OptimizerConfig, TrainError};
+use super::training::AdversarialRecipe;
+use super::{AdversarialBalance, DiscriminatorKind, LossConfig, OptimizerConfig, TrainError};
 
 /// A discriminator, its optimiser and LeCAM's running means.
 pub struct Adversary {
@@ -20,6 +21,8 @@ pub struct Adversary {
     pub(super) parameters: Parameters,
     pub(super) specs: Vec<ParamSpec>,
     pub(super) lecam: LeCam,
+    /// Whether its term is balanced against the reconstruction.
+    pub(super) is_balanced: bool,
 }
 
 /// One of the discriminators.
@@ -49,18 +52,26 @@ impl Critic {
 }
 
 impl Adversary {
-    /// A discriminator at its start; `kind` is that of the model's recipe, `side` that of its pictures in pixels.
+    /// A discriminator at its start.
     ///
     /// # Errors
-    /// [`TrainError`] if its width or the pictures do not fit.
+    /// [`TrainError`] if its width or the pictures do not fit, or the recipe has nothing to balance by.
     pub fn new(
         loss: &LossConfig,
         optimizer: &OptimizerConfig,
-        kind: DiscriminatorKind,
-        side: usize,
+        recipe: AdversarialRecipe,
         seed: u64,
         device: &Device,
     ) -> Result<Self, TrainError> {
+        let AdversarialRecipe { discriminator: kind, side, is_balanced } = recipe;
+        if loss.adversarial_balance == Some(AdversarialBalance::Adaptive) && !is_balanced {
+            return Err(TrainError::Invalid {
+                key: "loss.adversarial_balance",
+                expected: "fixed (adaptive is for DualToken alone)".to_owned(),
+                found: "adaptive".to_owned(),
+            });
+        }
+        let is_balanced = is_balanced && loss.adversarial_balance != Some(AdversarialBalance::Fixed);
         let source = ParamSource::seeded(seed, device);
         let (root, width) = (source.root(), loss.discriminator_width);
         let discriminator = match loss.discriminator.unwrap_or(kind) {
@@ -86,7 +97,7 @@ impl Adversary {
         let specs = source.into_taken();
         let parameters = Parameters::new(&specs);
         let lecam = LeCam { weight: loss.lecam_weight, ..LeCam::default() };
-        Ok(Self { discriminator, optimizer: NamedOptimizer::new(optimizer), parameters, specs, lecam })
+        Ok(Self { discriminator, optimizer: NamedOptimizer::new(optimizer), parameters, specs, lecam, is_balanced })
     }
 
     /// The term that asks reconstructions to look real: `-mean D(image)`.

@@ -121,7 +121,7 @@ impl Objective for AutoencoderKlObjective {
             others,
             indices: None,
             latents: None,
-            image: Some(image),
+            image: Some(image.into()),
         })
     }
 

@@ -11,7 +11,8 @@ use tessera_tokenizers::quantizers::ResidualUpdate;
 
 use super::alignment::SemanticHeads;
 use super::architecture::open_weights;
-use super::objective::{Losses, Objective};
+use super::balance::LastLayer;
+use super::objective::{Losses, Objective, Reconstruction};
 use super::objectives::single_or_narrow;
 use super::teacher::{Target, Teacher};
 use super::tower::{HELPERS, heads};
@@ -155,18 +156,19 @@ impl Objective for DualTokenObjective {
             quantized
         });
         let mut others = Vec::new();
-        others.extend(found.semantic.map(|semantic| ("semantic", 1.0, semantic.total())));
+        others.extend(found.terms.semantic.map(|semantic| ("semantic", 1.0, semantic.total())));
         if let (SemanticTeacher::Aligned(weight, net), Some(heads)) = (&self.teacher, &training.heads) {
             let alignment = heads.loss(found.features, net, Target::Last, images, self.config.grid());
             others.push(("alignment", *weight, alignment));
         }
+        let last_layer = LastLayer { features: found.pixel_features, layer: network.last_layer().clone() };
         Ok(Losses {
-            reconstruction: found.reconstruction,
-            quantizer: Some(found.pixel_commitment + found.semantic_commitment),
+            reconstruction: found.terms.reconstruction,
+            quantizer: Some(found.terms.pixel_commitment + found.terms.semantic_commitment),
             others,
             indices: pixel_codes.as_ref().and_then(Self::ids),
             latents: None,
-            image: Some(found.image),
+            image: Some(Reconstruction { image: found.image, last_layer: Some(last_layer) }),
         })
     }
 
@@ -183,6 +185,10 @@ impl Objective for DualTokenObjective {
 
     fn discriminator(&self) -> DiscriminatorKind {
         DiscriminatorKind::Residual
+    }
+
+    fn is_balanced(&self) -> bool {
+        true
     }
 
     fn encode(&self, training: &DualTokenTraining, images: Tensor<4>) -> Tensor<4, Int> {

@@ -94,7 +94,7 @@ impl Objective for LlamaGenVqObjective {
             others: losses.entropy.map(|entropy| ("entropy", weight, entropy)).into_iter().collect(),
             indices: losses.indices,
             latents: Some(losses.latents),
-            image: Some(losses.image),
+            image: Some(losses.image.into()),
         })
     }
 

@@ -20,6 +20,7 @@ mod adversary;
 mod alignment;
 mod architecture;
 mod autoencoder_kl;
+mod balance;
 mod chart;
 pub mod checkpoint;
 pub mod codebook;
@@ -80,8 +81,9 @@ pub use next_scale::NextScaleObjective;
 pub use objective::{Losses, Objective};
 pub use one_d_piece::OneDPieceObjective;
 pub use sections::{
-    CodebookConfig, DataConfig, DiscriminatorKind, GeneratorSection, LossConfig, MatrixOptimizer, ModelSection,
-    OptimizerConfig, RunConfig, SavePrecision, ShapeSection, ShapeStage, Stage, Start, ValidationConfig, parse_source,
+    AdversarialBalance, CodebookConfig, DataConfig, DiscriminatorKind, GeneratorSection, LossConfig, MatrixOptimizer,
+    ModelSection, OptimizerConfig, RunConfig, SavePrecision, ShapeSection, ShapeStage, Stage, Start, ValidationConfig,
+    parse_source,
 };
 pub use seed_pixels::SeedPixelsObjective;
 pub use shape_feed::{ShapeBatch, ShapeFeed};

@@ -7,6 +7,7 @@ use burn::tensor::{Int, Tensor};
 use rand_chacha::ChaCha8Rng;
 use tessera_layers::ParamSpec;
 
+use super::balance::LastLayer;
 use super::codebook::Codebook;
 use super::{DiscriminatorKind, TrainError};
 
@@ -59,6 +60,11 @@ pub trait Objective {
         DiscriminatorKind::Blurred
     }
 
+    /// Whether the model's own recipe keeps the adversarial term's gradient near the reconstruction's; losses then tell of the last layer.
+    fn is_balanced(&self) -> bool {
+        false
+    }
+
     /// Changes the network after the optimiser's step, for what learns without gradients.
     fn after_step(&self, _network: &mut Self::Network, _rng: &mut ChaCha8Rng) {}
 
@@ -101,6 +107,20 @@ pub struct Losses {
     pub indices: Option<Tensor<2, Int>>,
     /// Latents as the codebook compares them, `[batch, tokens, channels]`, without a gradient; `None` without a codebook.
     pub latents: Option<Tensor<3>>,
-    /// Reconstructed pictures `[batch, 3, side, side]` in 0..=1, for perceptual and adversarial terms.
-    pub image: Option<Tensor<4>>,
+    /// Reconstructed pictures, for perceptual and adversarial terms.
+    pub image: Option<Reconstruction>,
+}
+
+/// Reconstructed pictures of a batch.
+pub struct Reconstruction {
+    /// `[batch, 3, side, side]` in 0..=1, not clamped.
+    pub image: Tensor<4>,
+    /// What made them, of objectives that balance ([`Objective::is_balanced`]).
+    pub last_layer: Option<LastLayer>,
+}
+
+impl From<Tensor<4>> for Reconstruction {
+    fn from(image: Tensor<4>) -> Self {
+        Self { image, last_layer: None }
+    }
 }

@@ -10,9 +10,9 @@ use tessera_layers::ParamSpec;
 use super::codebook::Codebook;
 use super::feed::{PictureFeed, open_loader};
 use super::objective::Objective;
-use super::training::{Pass, Training};
+use super::training::{AdversarialRecipe, Pass, Training};
 use super::validation::Validation;
-use super::{DiscriminatorKind, TrainConfig, TrainError, ValidationLine};
+use super::{TrainConfig, TrainError, ValidationLine};
 
 /// A tokenizer or autoencoder that learns to give pictures back.
 pub struct OnPictures<O> {
@@ -75,8 +75,13 @@ impl<O: Objective> Training for OnPictures<O> {
         self.objective.codebook(network)
     }
 
-    fn discriminator(&self) -> Option<(DiscriminatorKind, usize)> {
-        Some((self.objective.discriminator(), self.objective.image_size()))
+    fn adversarial_recipe(&self) -> Option<AdversarialRecipe> {
+        let objective = &self.objective;
+        Some(AdversarialRecipe {
+            discriminator: objective.discriminator(),
+            side: objective.image_size(),
+            is_balanced: objective.is_balanced(),
+        })
     }
 
     fn after_step(&self, network: &mut O::Network, rng: &mut ChaCha8Rng) {

@@ -216,7 +216,7 @@ impl Objective for OneDPieceObjective {
             others: Vec::new(),
             indices,
             latents: Some(latents),
-            image: Some(image),
+            image: Some(image.into()),
         })
     }
 

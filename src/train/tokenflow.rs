@@ -155,7 +155,7 @@ impl Objective for TokenFlowObjective {
             others,
             indices: Some(found.ids),
             latents: Some(found.compared),
-            image: Some(found.image),
+            image: Some(found.image.into()),
         })
     }
 

@@ -41,6 +41,7 @@ use super::window::Window;
 use super::xar::XarObjective;
 use super::{Stage, TrainConfig, TrainError};
 
+mod picture_terms;
 mod saving;
 mod step;
 
@@ -278,9 +279,9 @@ impl<'a, T: Training> Trainer<'a, T> {
             });
         }
         let trained = device.clone().autodiff();
-        let adversary = match training.discriminator() {
-            Some((kind, side)) if config.loss.adversarial_weight > 0.0 => {
-                Some(Adversary::new(&config.loss, &config.optimizer, kind, side, config.run.seed, &trained)?)
+        let adversary = match training.adversarial_recipe() {
+            Some(recipe) if config.loss.adversarial_weight > 0.0 => {
+                Some(Adversary::new(&config.loss, &config.optimizer, recipe, config.run.seed, &trained)?)
             }
             _ => None,
         };

@@ -53,9 +53,8 @@ pub trait Training {
         None
     }
 
-    /// The discriminator of the model's own recipe, and the side of the pictures that it judges, in pixels; `None` where there are
-    /// no pictures.
-    fn discriminator(&self) -> Option<(DiscriminatorKind, usize)> {
+    /// The model's own recipe of adversarial training; `None` where there are no pictures.
+    fn adversarial_recipe(&self) -> Option<AdversarialRecipe> {
         None
     }
 
@@ -87,6 +86,17 @@ pub trait Training {
 
     /// The name of the main term.
     fn main_term(&self) -> &'static str;
+}
+
+/// How a model learns against a discriminator where the settings say nothing else.
+#[derive(Debug, Clone, Copy)]
+pub struct AdversarialRecipe {
+    /// The discriminator.
+    pub discriminator: DiscriminatorKind,
+    /// Side of the pictures that it judges, in pixels.
+    pub side: usize,
+    /// Whether its term is balanced against the reconstruction, by the last layer that losses tell of.
+    pub is_balanced: bool,
 }
 
 /// What a batch comes to.

@@ -50,6 +50,11 @@ impl ConvDecoder {
     /// Reports `conv_in`, `mid_attn`, `mid_block` and `up_block<i>` (doubled; 0 is the coarsest) to `trace`, and
     /// `level<n>.last_res` of each level by its number in the file.
     pub fn forward(&self, latents: Tensor<4>, trace: &mut Trace) -> Tensor<4> {
+        self.conv_out.forward(self.features(latents, trace)) // [b, outputs, h f, w f]
+    }
+
+    /// [`ConvDecoder::forward`] up to what the last convolution is given, `[batch, width, h f, w f]`.
+    pub fn features(&self, latents: Tensor<4>, trace: &mut Trace) -> Tensor<4> {
         let x = self.conv_in.forward(latents); // [b, widest, h, w]
         trace.see("conv_in", || x.clone());
         let mut x = self.middle.forward(x, trace);
@@ -60,6 +65,11 @@ impl ConvDecoder {
             }
             trace.see(format_args!("up_block{step}"), || x.clone());
         }
-        self.conv_out.forward(self.norm_out.forward_silu(x)) // [b, outputs, h f, w f]
+        self.norm_out.forward_silu(x)
+    }
+
+    /// The last convolution.
+    pub fn last_layer(&self) -> &Conv2d {
+        &self.conv_out
     }
 }

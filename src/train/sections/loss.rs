@@ -46,6 +46,10 @@ pub struct LossConfig {
     /// First step with the adversarial term, and with a trained discriminator.
     #[arg(long, value_name = "STEP")]
     pub adversarial_from: u64,
+    /// Whether the adversarial term's gradient is kept near the reconstruction's; where absent as the model's own recipe has it: adaptive for
+    /// DualToken, fixed for all others, which cannot be adaptive.
+    #[arg(long, value_name = "BALANCE")]
+    pub adversarial_balance: Option<AdversarialBalance>,
     /// Weight of the LeCAM regularisation of the discriminator.
     #[arg(long, value_name = "X")]
     pub lecam_weight: f64,
@@ -56,6 +60,16 @@ pub struct LossConfig {
     /// Width of the discriminator's first layer (of blurred and residual a multiple of 32); where absent the released one.
     #[arg(long, value_name = "N")]
     pub discriminator_width: Option<usize>,
+}
+
+/// What the adversarial term counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum AdversarialBalance {
+    /// Its weight.
+    Fixed,
+    /// Its weight times how much longer, from 0.3 to 10 times, the gradient of pixels and perceptual distance is than its own, by the decoder's last layer.
+    Adaptive,
 }
 
 /// What tells reconstructions from pictures in adversarial training.
@@ -100,6 +114,7 @@ impl Default for LossConfig {
             perceptual_from: 0,
             adversarial_weight: 0.0,
             adversarial_from: 20_000,
+            adversarial_balance: None,
             lecam_weight: 0.001,
             discriminator: None,
             discriminator_width: None,

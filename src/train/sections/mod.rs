@@ -13,7 +13,7 @@ mod validation;
 pub use codebook::CodebookConfig;
 pub use data::{DataConfig, parse_source};
 pub use generator::GeneratorSection;
-pub use loss::{DiscriminatorKind, LossConfig, Stage};
+pub use loss::{AdversarialBalance, DiscriminatorKind, LossConfig, Stage};
 pub use model::{ModelSection, Start};
 pub use optimizer::{MatrixOptimizer, OptimizerConfig};
 pub use run::{RunConfig, SavePrecision};

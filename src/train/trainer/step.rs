@@ -6,10 +6,10 @@ use rand_chacha::ChaCha8Rng;
 use tessera_tokenizers::quantizers::move_codes;
 
 use super::Trainer;
+use super::picture_terms::PictureTerm;
 use crate::train::TrainError;
 use crate::train::feed::Feed as _;
 use crate::train::parameters::Named;
-use crate::train::perceptual::Perceptual;
 use crate::train::training::{Pass, Training};
 use crate::train::window::{Terms, Window};
 
@@ -57,7 +57,7 @@ impl<T: Training> Trainer<'_, T> {
             if let (Some(adversary), Some(image), Some(images)) = (&mut self.adversary, losses.image, images)
                 && self.step >= self.config.loss.adversarial_from
             {
-                window.add_term("discriminator", adversary.step(images, image, rate));
+                window.add_term("discriminator", adversary.step(images, image.image, rate));
             }
             latents = losses.latents;
         }
@@ -89,22 +89,10 @@ impl<T: Training> Trainer<'_, T> {
             total = total + value.clone().mul_scalar(*weight);
             terms.push((*name, value.clone()));
         }
-        if let (Some(image), Some(images)) = (&losses.image, images) {
-            if weights.perceptual_weight > 0.0 && self.step >= weights.perceptual_from {
-                let net = match &mut self.perceptual {
-                    Some(net) => net,
-                    empty => empty.insert(Perceptual::new(self.device)?),
-                };
-                let distance = net.loss(image.clone(), images.clone());
-                total = total + distance.clone().mul_scalar(weights.perceptual_weight);
-                terms.push(("effd", distance));
-            }
-            if let Some(adversary) = &self.adversary
-                && self.step >= weights.adversarial_from
-            {
-                let fooled = adversary.generator_loss(image.clone());
-                total = total + fooled.clone().mul_scalar(weights.adversarial_weight);
-                terms.push(("adversarial", fooled));
+        if let (Some(made), Some(images)) = (&losses.image, images) {
+            for PictureTerm { name, weight, value } in self.picture_terms(made, images)? {
+                total = total + value.clone().mul_scalar(weight);
+                terms.push((name, value));
             }
         }
         terms.push(("total", total.clone()));

@@ -5,8 +5,7 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use tessera_layers::Trace;
 use tessera_tokenizers::dualtoken::{
-    Bottleneck, DualLatents, DualTokenConfig, DualTokenLosses, DualTokenNetwork, SemanticFeatures, load,
-    semantic_losses,
+    Bottleneck, DualLatents, DualTokenConfig, DualTokenNetwork, DualTokenTerms, SemanticFeatures, load, semantic_losses,
 };
 use tessera_tokenizers::quantizers::{ResidualQuantized, ResidualQuantizer, Restart};
 
@@ -113,13 +112,11 @@ fn losses(
     values.floats("train_loss.pool_mse", found.pooled_error.clone());
     values.floats("train_loss.pool_cos", found.pooled_cosine.clone().neg());
     values.floats("train_loss.semantic_total", found.total());
-    let all = DualTokenLosses {
+    let all = DualTokenTerms {
         reconstruction: (pixels.clone() - image).square().mean(),
         pixel_commitment: pixel.commitment_loss.clone(),
         semantic_commitment: semantic.commitment_loss.clone(),
         semantic: Some(found),
-        features: features.clone(),
-        image: pixels,
     };
     values.floats("train_loss.recon_mse", all.reconstruction.clone());
     values.floats("train_loss.total_without_lpips_gan", all.total(1.0));

@@ -31,5 +31,5 @@ pub use model::{DualLatents, DualTokenNetwork, SemanticFeatures};
 pub use presets::PRESETS;
 pub use siglip_sizes::{SiglipConfig, TextConfig, VisionConfig};
 pub use tokenizer::DualToken;
-pub use train::{DualTokenLosses, SemanticLosses, losses, semantic_losses};
+pub use train::{DualTokenLosses, DualTokenTerms, SemanticLosses, losses, semantic_losses};
 pub use vq::{Bottleneck, Many, VqConfig};

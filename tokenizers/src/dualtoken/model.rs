@@ -5,7 +5,7 @@ use burn::tensor::{Int, Tensor};
 use tessera_layers::conv_autoencoder::{ConvDecoder, ConvNames, ResidualBlock};
 use tessera_layers::resample::{Resampling, resize};
 use tessera_layers::siglip::{SiglipText, SiglipVision};
-use tessera_layers::{Init, ParamResult, Params, Trace};
+use tessera_layers::{Conv2d, Init, ParamResult, Params, Trace};
 
 use super::{AttentionProjection, DualTokenConfig};
 use crate::quantizers::ResidualQuantizer;
@@ -157,13 +157,23 @@ impl DualTokenNetwork {
     ///
     /// Reports `postquant_pix`, `post_quant_conv` and `decoder.*` to `trace`.
     pub fn pixels(&self, vectors: Tensor<4>, trace: &mut Trace) -> Tensor<4> {
+        self.last_layer().forward(self.pixel_features(vectors, trace))
+    }
+
+    /// [`DualTokenNetwork::pixels`] up to what the decoder's last layer is given, `[batch, width, side, side]`.
+    pub fn pixel_features(&self, vectors: Tensor<4>, trace: &mut Trace) -> Tensor<4> {
         let [batch, rows, columns, _] = vectors.dims();
         let x = project("postquant_pix", &self.postquant_pix, &sequence(vectors), trace); // [b, g g, hidden]
         let [_, _, hidden] = x.dims();
         let x = x.swap_dims(1, 2).reshape([batch, hidden, rows, columns]);
         let x = self.post_quant_conv.forward(resize(x, self.latent_grid, Resampling::Bilinear)); // [b, given, h, w]
         trace.see("post_quant_conv", || x.clone());
-        self.decoder.forward(x, &mut trace.at("decoder"))
+        self.decoder.features(x, &mut trace.at("decoder"))
+    }
+
+    /// The decoder's last layer.
+    pub fn last_layer(&self) -> &Conv2d {
+        self.decoder.last_layer()
     }
 
     /// What the SigLIP makes of pictures `[batch, 3, side, side]` in -1..=1 without any codes: of a model that nothing was learnt

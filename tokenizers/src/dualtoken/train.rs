@@ -1,6 +1,6 @@
 //! Losses of a DualToken.
 //!
-//! The released objective (its stage 1) is [`DualTokenLosses::total`] with LPIPS and an adversarial term added, whose weight
+//! The released objective (its stage 1) is [`DualTokenTerms::total`] with LPIPS and an adversarial term added, whose weight
 //! follows the gradients of the decoder's last layer; these two are the trainer's, as for all tokenizers. The tower of texts
 //! and both logit parameters stay as they are, and codebooks learn by moving averages
 //! ([`ResidualQuantizer::forward_and_update`](crate::quantizers::ResidualQuantizer::forward_and_update)).
@@ -24,9 +24,9 @@ pub struct SemanticLosses {
     pub pooled_cosine: Tensor<1>,
 }
 
-/// What pictures come to.
+/// The terms of the loss but the perceptual and the adversarial one.
 #[derive(Debug, Clone)]
-pub struct DualTokenLosses {
+pub struct DualTokenTerms {
     /// Mean squared error of the pixels in -1..=1.
     pub reconstruction: Tensor<1>,
     /// Pixel latents drawn to their codes.
@@ -35,10 +35,19 @@ pub struct DualTokenLosses {
     pub semantic_commitment: Tensor<1>,
     /// Features against the teacher's, where there is one.
     pub semantic: Option<SemanticLosses>,
-    /// The features.
+}
+
+/// What pictures come to.
+#[derive(Debug, Clone)]
+pub struct DualTokenLosses {
+    /// What is minimised.
+    pub terms: DualTokenTerms,
+    /// The semantic features.
     pub features: SemanticFeatures,
     /// Reconstructed pictures in 0..=1, not clamped.
     pub image: Tensor<4>,
+    /// What the decoder's last layer made them of, `[batch, width, side, side]`, without a gradient.
+    pub pixel_features: Tensor<4>,
 }
 
 /// Weight of errors of features, of both commitments and of the pixels.
@@ -52,8 +61,8 @@ impl SemanticLosses {
     }
 }
 
-impl DualTokenLosses {
-    /// Everything but the perceptual and the adversarial term; `semantic_weight` is 1 in the released training.
+impl DualTokenTerms {
+    /// Their sum; `semantic_weight` is 1 in the released training.
     pub fn total(&self, semantic_weight: f64) -> Tensor<1> {
         let commitments = self.pixel_commitment.clone() + self.semantic_commitment.clone();
         let pixels = (commitments + self.reconstruction.clone()).mul_scalar(WEIGHT);
@@ -87,14 +96,19 @@ pub fn losses(
     let latents = network.latents(images.clone(), &mut Trace::none());
     let (pixel, semantic) = (quantize(0, latents.pixel), quantize(1, latents.semantic));
     let features = network.semantic_features(semantic.vectors, &mut Trace::none());
-    let pixels = network.pixels(pixel.vectors, &mut Trace::none());
-    DualTokenLosses {
+    let pixel_features = network.pixel_features(pixel.vectors, &mut Trace::none());
+    let pixels = network.last_layer().forward(pixel_features.clone());
+    let terms = DualTokenTerms {
         reconstruction: (pixels.clone() - images).square().mean(),
         pixel_commitment: pixel.commitment_loss,
         semantic_commitment: semantic.commitment_loss,
         semantic: teacher.map(|teacher| semantic_losses(&features, teacher)),
+    };
+    DualTokenLosses {
+        terms,
         features,
         image: pixels.add_scalar(1.0).mul_scalar(0.5),
+        pixel_features: pixel_features.detach(),
     }
 }
 
