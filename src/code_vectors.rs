@@ -6,25 +6,31 @@ use tessera_tokenizers::{DecodeOptions, Fingerprint, Input, Latents, Output, Tok
 
 use crate::Error;
 
-/// A tokenizer whose code vectors, scaled to a deviation of one, stand for its ids. On the way back each vector becomes the nearest
-/// code.
+/// A tokenizer whose code vectors, scaled to a deviation of one, stand for its ids; of several codes at a position their sum, each of its channels
+/// scaled. On the way back each vector becomes the nearest code, or codes.
 pub struct CodeVectors {
     tokenizer: Box<dyn Tokenizer>,
-    /// `[codes, channels]`, scaled.
-    codebook: Tensor<2>,
-    scale: f64,
+    /// `[codes, channels]`, scaled; `None` where several codes stand at a position.
+    codebook: Option<Tensor<2>>,
+    /// What vectors are multiplied with, `[1, 1, channels]`.
+    scale: Tensor<3>,
 }
 
 impl CodeVectors {
     /// The code vectors of a tokenizer.
     ///
     /// # Errors
-    /// [`Error::Unfit`] for one with several codes at a position; [`Error::Tokenizer`] if its vectors cannot be read.
+    /// [`Error::Tokenizer`] if its vectors cannot be read.
     pub fn new(tokenizer: Box<dyn Tokenizer>) -> Result<Self, Error> {
-        let codebook = codebook(&*tokenizer)?;
-        let spread = codebook.clone().var_bias(0).mean().into_data().iter::<f32>().next().unwrap_or(1.0).sqrt();
-        let scale = if spread > 0.0 { 1.0 / f64::from(spread) } else { 1.0 };
-        Ok(Self { tokenizer, codebook: codebook.mul_scalar(scale), scale })
+        let vectors = every_code(&*tokenizer)?;
+        let variances = vectors.clone().var_bias(0); // [1, channels]
+        let is_one = tokenizer.info().vocab.len() == 1;
+        let variances = if is_one { variances.clone().mean_dim(1).expand(variances.dims()) } else { variances };
+        // A channel that never changes stays as it is.
+        let still = variances.clone().lower_equal_elem(0.0);
+        let scale = variances.sqrt().recip().mask_fill(still, 1.0);
+        let codebook = is_one.then(|| vectors * scale.clone());
+        Ok(Self { tokenizer, codebook, scale: scale.unsqueeze() })
     }
 
     /// The tokenizer itself.
@@ -34,7 +40,7 @@ impl CodeVectors {
 
     /// Channels of a vector.
     pub fn channels(&self) -> usize {
-        self.codebook.dims()[1]
+        self.scale.dims()[2]
     }
 
     /// Scaled code vectors of what the tokenizer takes: pictures, or points on shapes.
@@ -44,7 +50,7 @@ impl CodeVectors {
     pub fn encode(&self, input: &Input) -> Result<Latents, Error> {
         let tokens = self.tokenizer.encode(input)?;
         let latents = self.tokenizer.embed(&tokens)?;
-        Ok(Latents { vectors: latents.vectors.mul_scalar(self.scale), layout: latents.layout })
+        Ok(Latents { vectors: latents.vectors * self.scale.clone(), layout: latents.layout })
     }
 
     /// The tokens nearest to scaled vectors.
@@ -57,8 +63,12 @@ impl CodeVectors {
             let expected = self.channels();
             return Err(Error::Unfit(format!("code vectors of {expected} channels were expected, found {channels}")));
         }
-        let vectors = latents.vectors.clone().to_device(&self.codebook.device());
-        let ids: Tensor<1, Int> = nearest_code(vectors.reshape([batch * positions, channels]), self.codebook.clone());
+        let vectors = latents.vectors.clone().to_device(&self.scale.device());
+        let Some(codebook) = &self.codebook else {
+            let latents = Latents { vectors: vectors / self.scale.clone(), layout: latents.layout.clone() };
+            return Ok(self.tokenizer.nearest(&latents)?);
+        };
+        let ids: Tensor<1, Int> = nearest_code(vectors.reshape([batch * positions, channels]), codebook.clone());
         let ids = ids.into_data().iter::<i64>().map(|id| u32::try_from(id).unwrap_or(0)).collect();
         let info = self.tokenizer.info();
         let tokens = Tokens::new(ids, batch, latents.layout.clone(), info.vocab.clone(), info.fingerprint);
@@ -74,19 +84,23 @@ impl CodeVectors {
     }
 }
 
-/// The vector of every code, `[codes, channels]`.
-fn codebook(tokenizer: &dyn Tokenizer) -> Result<Tensor<2>, Error> {
+/// The vector of every code, `[codes, channels]`. Where several codes stand at a position, sums in which every code of the largest vocabulary occurs
+/// once, with others at the other depths.
+fn every_code(tokenizer: &dyn Tokenizer) -> Result<Tensor<2>, Error> {
     let info = tokenizer.info();
-    let &[codes] = info.vocab.as_slice() else {
-        return Err(Error::Unfit(format!(
-            "a generator of latents takes code vectors of one code at a position, this tokenizer has {}",
-            info.vocab.len()
-        )));
-    };
+    let codes = info.vocab.iter().copied().max().unwrap_or(0);
     let (positions, count) = (info.layout.positions().max(1), usize::try_from(codes).unwrap_or(usize::MAX));
     let items = count.div_ceil(positions);
-    // Every id once; the last item is filled up.
-    let ids = (0..codes).chain(std::iter::repeat(0)).take(items * positions).collect();
+    // Powers of three shuffle the other depths; the last item is filled up.
+    let steps: Vec<u64> =
+        info.vocab.iter().scan(1, |step, _| Some(std::mem::replace(step, *step * 3 % (1 << 31)))).collect();
+    let position = |at: u32| {
+        info.vocab
+            .iter()
+            .zip(&steps)
+            .map(move |(&codes, &step)| u32::try_from(u64::from(at) * step % u64::from(codes.max(1))).unwrap_or(0))
+    };
+    let ids = (0..codes).chain(std::iter::repeat(0)).take(items * positions).flat_map(position).collect();
     let tokens = Tokens::new(ids, items, info.layout.clone(), info.vocab.clone(), Fingerprint::default());
     let vectors = tokenizer.embed(&tokens.map_err(TokenizerError::from)?)?.vectors;
     let channels = vectors.dims()[2];

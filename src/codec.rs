@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use tessera_datasets::Picture;
-use tessera_generators::{Content, Generated, GeneratorInfo};
+use tessera_generators::{Content, Generated, GeneratorInfo, Turns};
 use tessera_tokenizers::{
-    DecodeOptions, Fingerprint, Input, LatentCodec, LatentInfo, Pretrained, TokenLayout, Tokenizer, TokenizerInfo,
-    Tokens,
+    DecodeOptions, Fingerprint, Input, LatentCodec, LatentInfo, Pretrained, TokenLayout, Tokenizer, TokenizerError,
+    TokenizerInfo, Tokens,
 };
 
 use crate::Error;
@@ -18,8 +18,10 @@ use crate::squares::{images_of, to_pictures};
 pub enum Codec {
     /// Makes ids.
     Tokens(Box<dyn Tokenizer>),
+    /// Makes ids, of which several stand at a position: one after the other ([`Tokens::unrolled`]).
+    Unrolled(Box<dyn Tokenizer>),
     /// Makes ids, whose code vectors stand for them.
-    Vectors(CodeVectors),
+    Vectors(Box<CodeVectors>),
     /// Makes latents.
     Latents(LatentCodec),
 }
@@ -48,11 +50,33 @@ impl Codec {
     /// This model for a generator of latents: a tokenizer of ids gives its code vectors.
     ///
     /// # Errors
-    /// [`Error::Unfit`] if it has several codes at a position.
+    /// [`Error::Tokenizer`] if its vectors cannot be read.
     pub fn with_latents(self) -> Result<Self, Error> {
         match self {
-            Self::Tokens(tokenizer) => CodeVectors::new(tokenizer).map(Self::Vectors),
+            Self::Tokens(tokenizer) | Self::Unrolled(tokenizer) => {
+                CodeVectors::new(tokenizer).map(Box::new).map(Self::Vectors)
+            }
             other => Ok(other),
+        }
+    }
+
+    /// This model for a generator of ids: where several codes stand at a position, they become positions of their own.
+    #[must_use]
+    pub fn with_one_code(self) -> Self {
+        match self {
+            Self::Tokens(tokenizer) if tokenizer.info().vocab.len() > 1 => Self::Unrolled(tokenizer),
+            other => other,
+        }
+    }
+
+    /// The vocabularies that take turns, where several codes stand at a position of the tokenizer.
+    pub fn turns(&self) -> Option<Turns> {
+        match self {
+            Self::Unrolled(tokenizer) => {
+                let size = |&codes: &u32| usize::try_from(codes).unwrap_or(usize::MAX);
+                Some(Turns::new(tokenizer.info().vocab.iter().map(size)))
+            }
+            _ => None,
         }
     }
 
@@ -63,6 +87,7 @@ impl Codec {
     pub fn for_generator(self, info: &GeneratorInfo) -> Result<Self, Error> {
         match info.content {
             Content::Latents { .. } => self.with_latents(),
+            Content::Codes { ref vocab } if vocab.len() == 1 => Ok(self.with_one_code()),
             _ => Ok(self),
         }
     }
@@ -110,7 +135,7 @@ impl Codec {
 
     fn sort(&self) -> Sort<'_> {
         match self {
-            Self::Tokens(tokenizer) => Sort::Tokenizer(tokenizer.info()),
+            Self::Tokens(tokenizer) | Self::Unrolled(tokenizer) => Sort::Tokenizer(tokenizer.info()),
             Self::Vectors(vectors) => Sort::Tokenizer(vectors.tokenizer().info()),
             Self::Latents(codec) => Sort::Autoencoder(codec.info()),
         }
@@ -148,12 +173,18 @@ impl Codec {
             let cells = u32::try_from(self.side() / patch.max(1)).unwrap_or(u32::MAX);
             TokenLayout::Grid { height: cells, width: cells }
         };
-        match self.sort() {
+        let layout = match self.sort() {
             Sort::Autoencoder(info) => grid(info.patch),
             Sort::Tokenizer(info) => match (&info.layout, info.image_size) {
                 (TokenLayout::Grid { .. }, None) => grid(info.patch),
                 (layout, _) => layout.clone(),
             },
+        };
+        match self {
+            Self::Unrolled(tokenizer) => {
+                layout.unrolled(u32::try_from(tokenizer.info().vocab.len()).unwrap_or(u32::MAX))
+            }
+            _ => layout,
         }
     }
 
@@ -161,6 +192,10 @@ impl Codec {
     pub fn content(&self) -> Content {
         match self {
             Self::Tokens(tokenizer) => Content::Codes { vocab: tokenizer.info().vocab.clone() },
+            Self::Unrolled(tokenizer) => {
+                let all = tokenizer.info().vocab.iter().fold(0_u32, |all, &codes| all.saturating_add(codes));
+                Content::Codes { vocab: vec![all] }
+            }
             Self::Vectors(vectors) => Content::Latents { channels: vectors.channels() },
             Self::Latents(codec) => Content::Latents { channels: codec.info().channels },
         }
@@ -173,19 +208,27 @@ impl Codec {
     pub fn encode(&self, input: &Input) -> Result<Generated, Error> {
         Ok(match (self, input) {
             (Self::Tokens(tokenizer), _) => Generated::Tokens(tokenizer.encode(input)?),
+            (Self::Unrolled(tokenizer), _) => {
+                let tokens = tokenizer.encode(input)?.unrolled().map_err(TokenizerError::from)?;
+                Generated::Tokens(tokens)
+            }
             (Self::Vectors(vectors), _) => Generated::Latents(vectors.encode(input)?),
             (Self::Latents(codec), Input::Images(images)) => Generated::Latents(codec.encode(images.clone())?),
             (Self::Latents(_), _) => return Err(Error::NotOfShapes),
         })
     }
 
-    /// The tokens of what a generator made: as they are, or the nearest to code vectors.
+    /// The tokens of what a generator made, as the tokenizer makes them; of code vectors the nearest.
     ///
     /// # Errors
-    /// [`Error::Unfit`] if there are none, as of an autoencoder of latents.
+    /// [`Error::Unfit`] if there are none, as of an autoencoder of latents; [`Error::Tokenizer`] if they are not such as the tokenizer's.
     pub fn tokens(&self, generated: &Generated) -> Result<Tokens, Error> {
         match (self, generated) {
             (Self::Tokens(_), Generated::Tokens(tokens)) => Ok(tokens.clone()),
+            (Self::Unrolled(tokenizer), Generated::Tokens(tokens)) => {
+                let info = tokenizer.info();
+                Ok(tokens.rolled(&info.layout, &info.vocab).map_err(TokenizerError::from)?)
+            }
             (Self::Vectors(vectors), Generated::Latents(latents)) => vectors.tokens(latents),
             _ => Err(unlike()),
         }
@@ -198,6 +241,9 @@ impl Codec {
     pub fn decode(&self, generated: &Generated, options: &DecodeOptions) -> Result<Vec<Picture>, Error> {
         let images = match (self, generated) {
             (Self::Tokens(tokenizer), Generated::Tokens(tokens)) => images_of(tokenizer.decode(tokens, options)?)?,
+            (Self::Unrolled(tokenizer), Generated::Tokens(_)) => {
+                images_of(tokenizer.decode(&self.tokens(generated)?, options)?)?
+            }
             (Self::Vectors(vectors), Generated::Latents(latents)) => images_of(vectors.decode(latents, options)?)?,
             (Self::Latents(codec), Generated::Latents(latents)) => codec.decode(latents)?,
             _ => return Err(unlike()),

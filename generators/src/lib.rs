@@ -30,6 +30,7 @@ mod subjects;
 mod token_loss;
 pub mod token_shuffle;
 pub mod tokenflow_t2i;
+mod turns;
 mod words;
 pub mod xar;
 
@@ -41,4 +42,5 @@ pub use guidance::GuidanceSchedule;
 pub use model_config::{GeneratorConfig, from_pretrained};
 pub use sampling::Sampling;
 pub use token_loss::{TokenLosses, token_losses};
+pub use turns::Turns;
 pub use words::Words;

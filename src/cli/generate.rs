@@ -165,6 +165,11 @@ pub fn run(arguments: &Arguments, common: &Common) -> Result<Done> {
     save_png(&arguments.out, &grid(samples.pictures.iter().cloned(), &shown)?)?;
     let mut written = vec![arguments.out.clone()];
     if let Some(folder) = &arguments.parts {
+        // Tokens as the tokenizer makes them.
+        let generated = match generated {
+            Generated::Tokens(_) => Generated::Tokens(codec.tokens(&generated)?),
+            latents => latents,
+        };
         written.extend(write_parts(folder, &samples.pictures, generated)?);
         written.extend(samples.write_meshes(folder)?);
     }

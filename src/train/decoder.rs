@@ -44,6 +44,8 @@ impl DecoderObjective {
         let vocab = vec![u32::try_from(architecture.vocab_size).unwrap_or(u32::MAX)];
         let layout = architecture.token_layout().map_err(LoadError::from)?;
         codes.encoder.check(&GeneratorInfo::new("next-token", layout, Content::Codes { vocab }))?;
+        // Of the vocabulary and the positions that were just compared.
+        architecture.turns = codes.encoder.turns();
         let (network, specs) =
             start_network(config, device, &[IGNORED], |params| Ok(Decoder::new(params, &architecture)?))?;
         let section = &config.generator;

@@ -55,6 +55,8 @@ impl TokenShuffleObjective {
         let vocab = vec![u32::try_from(architecture.image_vocab).unwrap_or(u32::MAX)];
         let info = GeneratorInfo::new("token-shuffle", architecture.token_layout(), Content::Codes { vocab });
         codes.encoder.check(&info)?;
+        // Of the vocabulary and the positions that were just compared.
+        architecture.turns = codes.encoder.turns();
         let (network, specs) =
             start_network(config, device, &[], |params| Ok(TokenShuffleNetwork::new(params, &architecture)?))?;
         let windows = architecture.windows().map_err(LoadError::from)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use tessera_generators::{Content, Words};
+use tessera_generators::Words;
 
 use super::codes::CodeCache;
 use super::feed::open_loader;
@@ -58,7 +58,7 @@ impl TrainingCodes {
             (spec, _) => Codec::open(spec, device)?,
         };
         let encoder = match of {
-            CodesOf::Ids | CodesOf::Scales => one_code(encoder)?,
+            CodesOf::Ids | CodesOf::Scales => encoder.with_one_code(),
             CodesOf::Latents => encoder.with_latents()?,
         };
         let folder = section.cache.clone().unwrap_or_else(|| out.join("codes"));
@@ -112,19 +112,6 @@ impl TrainingCodes {
         let subjects = subjects.into_iter().map(|(tag, names)| (tag, names.into_iter().collect())).collect();
         let words = Words::try_from(words).and_then(|words| words.with_subjects(subjects));
         words.map_err(|error| TrainError::Load(error.into()))
-    }
-}
-
-/// Refuses a tokenizer with several codes at a position: generators of ids predict one.
-fn one_code(encoder: Codec) -> Result<Codec, TrainError> {
-    match encoder.content() {
-        Content::Codes { vocab } if vocab.len() > 1 => Err(crate::Error::Unfit(format!(
-            "the tokenizer has {} codes at each position (vocabularies {vocab:?}): generators predict one code at a position, so train \
-             on a tokenizer with one",
-            vocab.len()
-        ))
-        .into()),
-        _ => Ok(encoder),
     }
 }
 

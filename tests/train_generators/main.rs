@@ -8,7 +8,10 @@ mod generators;
 mod scales;
 mod tokenizers;
 
+use std::fs;
+
 use bench::Bench;
+use common::tiny::dualtoken;
 use common::{printed, refused, tessera, tiny_model};
 use generators::{decoder, layout_of, nar, token_shuffle, xar};
 use serde_json::{Value, json};
@@ -16,6 +19,7 @@ use tessera::Codec;
 use tessera::generators::Content;
 use tessera::layers::checkpoint::{NamedTensor, Precision, TensorEntry, Weights, write_safetensors};
 use tessera::tokenizers::autoencoder_kl::AutoencoderKlConfig;
+use tessera::tokenizers::load_tokens;
 use tessera::tokenizers::mar_kl::MarKlConfig;
 use tokenizers::{flextok, seed_pixels};
 
@@ -34,24 +38,38 @@ fn every_generator_learns_from_every_tokenizer() {
         ("flextok", bench.tokenizer("flextok", &flextok())),
         ("llamagen-vq", bench.tokenizer("llamagen-vq", &vq)),
         ("seed-pixels", bench.tokenizer("seed-pixels", &seed_pixels())),
+        ("dualtoken", bench.tokenizer("dualtoken", &dualtoken())),
     ];
     for (name, tokenizer) in &tokenizers {
-        let opened = tessera::from_pretrained(&tokenizer.to_string_lossy(), &burn::tensor::Device::flex()).unwrap();
-        let info = opened.info();
-        let codes = info.vocab[0] as usize;
-        let codec = Codec::Tokens(opened).with_latents().unwrap();
-        let Content::Latents { channels } = codec.content() else { panic!("{name} has no code vectors") };
-        let (layout, positions) = (layout_of(&codec.layout()), codec.layout().positions());
+        let open = || Codec::open(tokenizer.to_str(), &burn::tensor::Device::flex()).unwrap();
+        let (ids, vectors) = (open().with_one_code(), open().with_latents().unwrap());
+        let Content::Codes { vocab } = ids.content() else { panic!("{name} has no ids") };
+        let Content::Latents { channels } = vectors.content() else { panic!("{name} has no code vectors") };
+        let (codes, positions) = (vocab[0] as usize, ids.layout().positions());
+        let layout = layout_of(&ids.layout());
         for (kind, architecture) in [
             ("next-token", decoder(codes, layout.clone(), positions)),
             ("nar", nar(codes, layout.clone(), positions)),
             ("token-shuffle", token_shuffle(codes, layout.clone(), positions)),
-            ("xar", xar(channels, layout.clone())),
+            ("xar", xar(channels, layout_of(&vectors.layout()))),
         ] {
             let run = format!("{name}-{kind}");
             bench.train_and_generate(&run, tokenizer, &architecture);
         }
     }
+    // Codes of a position took turns, and came back as such.
+    for kind in ["next-token", "nar", "token-shuffle"] {
+        let config = fs::read_to_string(bench.at(&format!("dualtoken-{kind}/config.json"))).unwrap();
+        let config: Value = serde_json::from_str(&config).unwrap();
+        assert_eq!(config["turns"], json!([30, 30, 30, 20, 20]), "{kind}");
+        let tokens = load_tokens(bench.at(&format!("dualtoken-{kind}-parts/tokens.tsr")), false).unwrap().tokens;
+        assert_eq!((tokens.vocab(), tokens.positions()), (&[30, 30, 30, 20, 20][..], 16), "{kind}");
+    }
+    let mut completed = tessera();
+    completed.args(["generate", "--count", "2", "--prompt", "red square", "-o"]).arg(bench.at("completed.png"));
+    completed.arg("--model").arg(bench.at("dualtoken-nar")).arg("--tokenizer").arg(&tokenizers[4].1);
+    completed.arg("--image").arg(bench.at("pictures/0.png")).args(["--keep-region", "0,0,50,100"]);
+    assert!(!printed(&mut completed).is_empty());
 
     // Autoencoders of latents.
     let kl = AutoencoderKlConfig {

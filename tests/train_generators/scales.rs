@@ -1,4 +1,4 @@
-//! Tokens of several scales, and of several codes at a position.
+//! Tokens of several scales, and what does not belong together.
 
 use std::fs;
 
@@ -112,15 +112,15 @@ fn pairs_that_make_no_sense_are_refused() {
         let said = refused(&mut bench.train(name, &pictures, &architecture));
         assert!(said.contains(says), "{name}: {said}");
     }
-    // 3 pixel codes and 2 semantic ones at each position.
+    // 3 pixel codes and 2 semantic ones at each position, which become 5 positions of one code, or the sums of their vectors.
     let dualtoken = bench.tokenizer("dualtoken", &tiny::dualtoken());
     let layout = json!({"grid": [4, 4]});
     for (name, architecture, says) in [
-        ("deep-next-token", decoder(30, layout.clone(), 16), "5 codes at each position"),
-        ("deep-nar", nar(30, layout.clone(), 16), "5 codes at each position"),
-        ("deep-token-shuffle", token_shuffle(30, layout.clone(), 16), "5 codes at each position"),
-        ("deep-next-scale", next_scale(), "5 codes at each position"),
-        ("deep-xar", xar(16, layout.clone()), "one code at a position, this tokenizer has 5"),
+        ("deep-next-token", decoder(130, layout.clone(), 16), "grid, 4 x 20 for the tokenizer"),
+        ("deep-nar", nar(30, json!({"grid": [4, 20]}), 80), "vocab: [130]"),
+        ("deep-token-shuffle", token_shuffle(30, layout.clone(), 16), "vocab: [130]"),
+        ("deep-next-scale", next_scale(), "expected a VAT or a TokenFlow"),
+        ("deep-xar", xar(16, layout.clone()), "channels: 24"),
     ] {
         let said = refused(&mut bench.train(name, &dualtoken, &architecture));
         assert!(said.contains(says), "{name}: {said}");

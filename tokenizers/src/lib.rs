@@ -66,6 +66,7 @@ pub mod token_file;
 pub mod tokenflow;
 mod tokenizer;
 mod tokens;
+mod unrolled;
 pub mod vat;
 
 pub use bitstream::{TokenFileError, read_tsr, write_tsr};

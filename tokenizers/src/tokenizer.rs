@@ -276,6 +276,17 @@ pub trait Tokenizer: Send + Sync {
     /// [`TokenizerError`] if the tokens are another model's.
     fn embed(&self, tokens: &Tokens) -> Result<Latents, TokenizerError>;
 
+    /// The tokens whose vectors ([`Tokenizer::embed`]) are near those of `latents`, where several codes stand at a position: what the first leaves
+    /// is the second's, and so on.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Input`] if the vectors do not fit; [`TokenizerError::Unsupported`] by tokenizers of one code at a position, whose nearest
+    /// code is the nearest vector.
+    fn nearest(&self, latents: &Latents) -> Result<Tokens, TokenizerError> {
+        let _ = latents;
+        Err(TokenizerError::Unsupported(format!("{} has one code at a position", self.info().architecture)))
+    }
+
     /// Vectors that stand for whole inputs, `[batch, channels]` each, under what they are made of: to compare inputs with each
     /// other. Where nothing else is known of a model, the code vectors of all tokens side by side.
     ///

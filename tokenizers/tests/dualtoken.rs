@@ -1,6 +1,6 @@
 //! DualToken and residual quantizers beyond their recorded case.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use tessera_layers::checkpoint::{Weights, save_module};
 use tessera_tokenizers::dualtoken::{self, DualToken, DualTokenConfig, SemanticFeatures, losses};
 use tessera_tokenizers::quantizers::{ResidualQuantizer, ResidualSizes, ResidualUpdate, Restart, UpdateForm};
 use tessera_tokenizers::{
-    ConfigError, DecodeOptions, Input, ModelConfig, TokenFile, TokenLayout, Tokenizer as _, TokenizerError,
+    ConfigError, DecodeOptions, Input, Latents, ModelConfig, TokenFile, TokenLayout, Tokenizer as _, TokenizerError,
     load_tokens, save_tokens,
 };
 
@@ -259,6 +259,26 @@ fn unused_codes_start_anew_at_vectors_of_the_batch() {
     for (code, sum) in floats(sums).chunks(3).enumerate().filter(|(code, _)| before[*code] < 1.0) {
         assert!(rows.chunks(3).any(|row| row == sum), "{code}: {sum:?}");
     }
+}
+
+#[test]
+fn vectors_become_the_codes_that_encoding_finds_for_them() {
+    let device = Device::flex();
+    let (model, _) = dualtoken::random(&config(), 5, &device).unwrap();
+    let layout = model.info().layout.clone();
+    let vectors = Tensor::<3>::random([2, 16, 24], Distribution::Normal(0.0, 1.0), &device);
+    let found = model.nearest(&Latents { vectors: vectors.clone(), layout: layout.clone() }).unwrap();
+    let grid = vectors.clone().reshape([2, 4, 4, 24]);
+    let network = model.network();
+    let pixel = network.pixel_quantizer().forward(grid.clone().narrow(3, 0, 16)).codes;
+    let semantic = network.semantic_quantizer().forward(grid.narrow(3, 16, 8)).codes;
+    let codes: Vec<u32> = Tensor::cat(vec![pixel, semantic], 3).into_data().iter().collect();
+    assert_eq!((found.ids(), found.vocab()), (&codes[..], &[30, 30, 30, 20, 20][..]));
+    // Nearer than nothing: every depth takes something away.
+    let left = (model.embed(&found).unwrap().vectors - vectors.clone()).square().mean().into_scalar::<f32>();
+    assert!(left < vectors.clone().square().mean().into_scalar::<f32>(), "{left}");
+    let narrow = Latents { vectors: vectors.narrow(2, 0, 20), layout };
+    assert!(model.nearest(&narrow).unwrap_err().to_string().contains("24 channels"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tessera_tokenizers::{ConfigError, Fingerprint, TokenLayout};
 
-use crate::{GuidanceSchedule, Sampling, Words};
+use crate::{GuidanceSchedule, Sampling, Turns, Words};
 
 /// What a model is conditioned on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +80,9 @@ pub struct DecoderConfig {
     /// Key of ours: arrangement of the tokens; a square grid of `block_size` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<Arrangement>,
+    /// Key of ours: vocabularies that take turns along the positions and make up `vocab_size`; one where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<Turns>,
     /// Key of ours: how ids are drawn where nothing else is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampling: Option<Sampling>,
@@ -222,6 +225,9 @@ impl DecoderConfig {
             && Fingerprint::from_hex(tokenizer).is_none()
         {
             return Err(ConfigError::invalid("tokenizer", "64 hexadecimal digits", tokenizer.clone()));
+        }
+        if let Some(turns) = &self.turns {
+            turns.check(self.vocab_size, self.block_size)?;
         }
         let sampling = self.sampling.unwrap_or_default().check();
         sampling.map_err(|error| ConfigError::invalid("sampling", "numbers to draw by", error.to_string()))

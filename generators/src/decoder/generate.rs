@@ -108,6 +108,10 @@ impl Decoder {
             let logits = self.logits(&states, run.clone());
             let [all, width, codes] = logits.dims();
             let logits = logits.reshape([all * width, codes]);
+            let logits = match (self.turns(), self.order().positions().get(run.clone())) {
+                (Some(turns), Some(positions)) => turns.masked(logits, positions),
+                _ => logits,
+            };
             let half = rows * width;
             let (conditional, unconditional) = match is_guided {
                 true => (logits.clone().narrow(0, 0, half), Some(logits.narrow(0, half, half))),

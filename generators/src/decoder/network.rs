@@ -10,6 +10,7 @@ use tessera_layers::{Init, Linear, ParamResult, Params, RmsNorm, Rotary, Trace};
 use super::{
     Arrangement, BlockSizes, ConditionEmbedding, DecoderBlock, DecoderConfig, Order, Padding, Prompt, Sight, Sources,
 };
+use crate::Turns;
 use crate::cache::KeyValueCache;
 use crate::kept::index;
 
@@ -27,6 +28,8 @@ pub struct Decoder {
     order: Arc<Order>,
     #[module(skip)]
     rotary: Rotary,
+    #[module(skip)]
+    turns: Option<Turns>,
 }
 
 #[derive(Module, Debug)]
@@ -106,12 +109,18 @@ impl Decoder {
             kv_width: config.kv_heads() * config.head_dim(),
             order: Arc::new(order),
             rotary,
+            turns: config.turns.clone(),
         })
     }
 
     /// The order in which tokens are decoded.
     pub fn order(&self) -> &Order {
         &self.order
+    }
+
+    /// Vocabularies that take turns, where there are several.
+    pub fn turns(&self) -> Option<&Turns> {
+        self.turns.as_ref()
     }
 
     /// Rotary angles by place in the sequence.

@@ -60,6 +60,7 @@ pub(crate) fn released([dim, n_layer, n_head]: [usize; 3], side: usize, model_ty
         words: None,
         layout: None,
         sampling: None,
+        turns: None,
         guidance_scale: None,
         guidance_schedule: crate::GuidanceSchedule::Constant,
         tokenizer: None,

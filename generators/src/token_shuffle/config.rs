@@ -5,7 +5,7 @@ use serde_json::Value;
 use tessera_tokenizers::{ConfigError, Fingerprint, TokenLayout};
 
 use super::windows::Windows;
-use crate::{GuidanceSchedule, Sampling, Words};
+use crate::{GuidanceSchedule, Sampling, Turns, Words};
 
 /// Sizes and variants, with the keys of the recorded configuration; unknown keys are ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,6 +69,9 @@ pub struct TokenShuffleConfig {
     /// Key of ours: captions of words are filled up in front with `bos_id` to so many positions, so that all sequences are as long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caption_len: Option<usize>,
+    /// Key of ours: vocabularies that take turns along the positions and make up `image_vocab`; one where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<Turns>,
     /// Key of ours: how ids are drawn where nothing else is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampling: Option<Sampling>,
@@ -178,6 +181,9 @@ impl TokenShuffleConfig {
             && Fingerprint::from_hex(tokenizer).is_none()
         {
             return Err(ConfigError::invalid("tokenizer", "64 hexadecimal digits", tokenizer.clone()));
+        }
+        if let Some(turns) = &self.turns {
+            turns.check(self.image_vocab, windows.positions().len())?;
         }
         let sampling = self.sampling.unwrap_or_default().check();
         sampling.map_err(|error| ConfigError::invalid("sampling", "numbers to draw by", error.to_string()))

@@ -158,6 +158,11 @@ impl TokenShuffle {
             from += count;
             let logits = self.network.unshuffle(states.narrow(1, count - 1, 1), &mut Trace::none());
             let logits = logits.narrow(2, first_code, codes).reshape([all * size, codes]);
+            let places = window * size..(window + 1) * size;
+            let logits = match (&self.config.turns, self.windows.positions().get(places)) {
+                (Some(turns), Some(positions)) => turns.masked(logits, positions),
+                _ => logits,
+            };
             let half = rows * size;
             let (conditional, unconditional) = match is_guided {
                 true => (logits.clone().narrow(0, 0, half), Some(logits.narrow(0, half, half))),

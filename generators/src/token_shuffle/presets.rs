@@ -38,6 +38,7 @@ pub fn preset(name: &str) -> Option<TokenShuffleConfig> {
         words: None,
         caption_len: None,
         sampling: None,
+        turns: None,
         tokenizer: None,
     })
 }

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Int, Tensor};
 use tessera_layers::Trace;
 
 use super::{DualTokenConfig, DualTokenNetwork, SemanticFeatures};
+use crate::quantizers::ResidualQuantizer;
 use crate::tensors::{read_ids, upload_ids, upload_mask};
 use crate::tokenizer::{check_maker, mean_over_positions, side_by_side};
 use crate::{DecodeOptions, Input, Latents, Output, Tokenizer, TokenizerError, TokenizerInfo, Tokens};
@@ -82,6 +83,14 @@ impl DualToken {
         Ok([ids.clone().narrow(3, 0, pixel), ids.narrow(3, pixel, semantic)])
     }
 
+    /// Tokens of pixel codes and semantic ones `[batch, rows, columns, depth]`.
+    fn tokens(&self, codes: Vec<Tensor<4, Int>>) -> Result<Tokens, TokenizerError> {
+        let codes = Tensor::cat(codes, 3);
+        let [batch, rows, columns, all] = codes.dims();
+        let ids = read_ids(codes.reshape([batch * rows * columns, all]))?;
+        Ok(Tokens::new(ids, batch, self.info.layout.clone(), self.info.vocab.clone(), self.info.fingerprint)?)
+    }
+
     fn check_whole(&self, tokens: &Tokens, keep: Option<usize>) -> Result<(), TokenizerError> {
         let positions = tokens.positions();
         if tokens.kept().is_none() && keep.is_none_or(|keep| keep == positions) {
@@ -106,7 +115,7 @@ impl Tokenizer for DualToken {
 
     fn encode(&self, input: &Input) -> Result<Tokens, TokenizerError> {
         let images = input.images()?;
-        let ([batch, channels, height, width], side) = (images.dims(), self.config.image_size());
+        let ([_, channels, height, width], side) = (images.dims(), self.config.image_size());
         if [channels, height, width] != [3, side, side] {
             return Err(TokenizerError::Input {
                 what: "pictures",
@@ -118,10 +127,7 @@ impl Tokenizer for DualToken {
         let latents = self.network.latents(images, &mut Trace::none());
         let pixel = self.network.pixel_quantizer().forward(latents.pixel).codes;
         let semantic = self.network.semantic_quantizer().forward(latents.semantic).codes;
-        let codes = Tensor::cat(vec![pixel, semantic], 3);
-        let [_, rows, columns, all] = codes.dims();
-        let ids = read_ids(codes.reshape([batch * rows * columns, all]))?;
-        Ok(Tokens::new(ids, batch, self.info.layout.clone(), self.info.vocab.clone(), self.info.fingerprint)?)
+        self.tokens(vec![pixel, semantic])
     }
 
     /// From the pixel codes alone.
@@ -142,6 +148,23 @@ impl Tokenizer for DualToken {
             None => vectors,
         };
         Ok(Latents { vectors, layout: tokens.layout().clone() })
+    }
+
+    /// Depth by depth, as pictures are encoded.
+    fn nearest(&self, latents: &Latents) -> Result<Tokens, TokenizerError> {
+        let ([rows, columns], [batch, positions, channels]) = (self.config.code_grid(), latents.vectors.dims());
+        let quantizers = [self.network.pixel_quantizer(), self.network.semantic_quantizer()];
+        let [pixel, semantic] = quantizers.map(ResidualQuantizer::width);
+        if latents.layout != self.info.layout || positions != rows * columns || channels != pixel + semantic {
+            return Err(TokenizerError::Input {
+                what: "vectors",
+                expected: format!("{} of {} channels", self.info.layout, pixel + semantic),
+                found: format!("{} of {channels} channels", latents.layout),
+            });
+        }
+        let vectors = latents.vectors.clone().to_device(&self.device).reshape([batch, rows, columns, channels]);
+        let parts = [vectors.clone().narrow(3, 0, pixel), vectors.narrow(3, pixel, semantic)];
+        self.tokens(quantizers.into_iter().zip(parts).map(|(quantizer, part)| quantizer.nearest(part)).collect())
     }
 
     /// Both kinds of codes, and the features that the rest of the SigLIP makes of the semantic ones.

@@ -117,6 +117,11 @@ impl ResidualQuantizer {
         self.codebooks.len()
     }
 
+    /// Width of a code.
+    pub fn width(&self) -> usize {
+        self.fold[0] * self.fold[1] * self.channels
+    }
+
     /// Codes of each depth.
     pub fn vocab(&self) -> Vec<usize> {
         self.codebooks.iter().map(|codebook| codebook.embed_ema.lazy_shape()[0]).collect()
@@ -138,9 +143,22 @@ impl ResidualQuantizer {
         self.quantized(latents, found)
     }
 
+    /// The codes of vectors `[batch, rows, columns, width]`, as sums of [`ResidualQuantizer::vectors_by_depth`] are: `[batch, rows, columns, depth]`.
+    ///
+    /// # Panics
+    /// If they are of another width, or there is no codebook.
+    pub fn nearest(&self, vectors: Tensor<4>) -> Tensor<4, Int> {
+        let [batch, rows, columns, width] = vectors.dims();
+        let found = self.search_rows(vectors.detach().reshape([batch * rows * columns, width]));
+        Tensor::cat(found.into_iter().map(|step| step.codes.reshape([batch, rows, columns, 1])).collect(), 3)
+    }
+
     /// The search of all depths in the tables as they are.
     pub(super) fn search(&self, latents: &Tensor<4>) -> Vec<Found> {
-        let mut residual = self.rows(latents.clone().detach());
+        self.search_rows(self.rows(latents.clone().detach()))
+    }
+
+    fn search_rows(&self, mut residual: Tensor<2>) -> Vec<Found> {
         let mut found = Vec::new();
         for codebook in &self.codebooks {
             let step = codebook.find(residual);
