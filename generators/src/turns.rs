@@ -1,5 +1,7 @@
 //! [`Turns`]: vocabularies that take turns along the positions.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use tessera_tokenizers::ConfigError;
@@ -33,6 +35,13 @@ impl Turns {
         Err(ConfigError::invalid("turns", expected, format!("{:?}", self.0)))
     }
 
+    /// Ids that are in turn at a position; none where there are no vocabularies.
+    pub fn range(&self, position: usize) -> Range<usize> {
+        let turn = position % self.0.len().max(1);
+        let start = self.0.iter().take(turn).sum();
+        start..start + self.0.get(turn).copied().unwrap_or(0)
+    }
+
     /// Logits `[rows * positions.len(), codes]`, row by row, in which ids whose turn it is not at these positions are never drawn.
     pub(crate) fn masked(&self, logits: Tensor<2>, positions: &[usize]) -> Tensor<2> {
         let [all, codes] = logits.dims();
@@ -43,18 +52,9 @@ impl Turns {
 
     /// What is added to the logits of positions, `[positions, codes]`.
     fn mask(&self, positions: &[usize], codes: usize, device: &Device) -> Tensor<2> {
-        let starts: Vec<usize> = self
-            .0
-            .iter()
-            .scan(0, |end, size| {
-                *end += size;
-                Some(*end - size)
-            })
-            .collect();
-        let values = positions.iter().flat_map(|position| {
-            let turn = position % self.0.len().max(1);
-            let (start, size) = (starts.get(turn).copied().unwrap_or(0), self.0.get(turn).copied().unwrap_or(codes));
-            (0..codes).map(move |id| if (start..start + size).contains(&id) { 0.0 } else { NEVER })
+        let values = positions.iter().flat_map(|&position| {
+            let in_turn = self.range(position);
+            (0..codes).map(move |id| if in_turn.contains(&id) { 0.0 } else { NEVER })
         });
         Tensor::from_data(TensorData::new(values.collect(), [positions.len(), codes]), device)
     }
