@@ -25,7 +25,7 @@ impl LatentDescent {
         &self.latents
     }
 
-    /// A step against `gradient`, whose scale does not matter.
+    /// A step against `gradient`, whose scale does not matter unless it is near 1e-8.
     pub fn step(&mut self, gradient: Tensor<3>) {
         const BETAS: [f64; 2] = [0.9, 0.99];
         let blend =
