@@ -37,8 +37,8 @@ pub fn balance(
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, Distribution};
-    use tessera_layers::ParamSource;
+    use burn::tensor::{Device, TensorData};
+    use tessera_layers::{Init, ParamSource};
 
     use super::*;
 
@@ -46,9 +46,12 @@ mod tests {
     fn a_balance_is_the_ratio_of_both_gradients_within_bounds() {
         let device = Device::flex().autodiff();
         let layer = Conv2d::uniform(&ParamSource::seeded(1, &device).root(), [4, 3], 3).unwrap();
-        let draw = |shape: [usize; 4]| Tensor::<4>::random(shape, Distribution::Uniform(0.0, 1.0), &device);
-        let last = LastLayer { features: draw([2, 4, 6, 6]), layer };
-        let targets = draw([2, 3, 6, 6]);
+        let draw = |shape: [usize; 4], name: &str| {
+            let values = Init::Normal(0.5).values(shape.iter().product(), 1, name);
+            Tensor::<4>::from_data(TensorData::new(values, shape), &device).abs()
+        };
+        let last = LastLayer { features: draw([2, 4, 6, 6], "features"), layer };
+        let targets = draw([2, 3, 6, 6], "targets");
         let error = |image: Tensor<4>| (image - targets.clone()).square().mean();
         // The same term with other weights: its gradients are as much longer, up to what keeps the divisor from zero.
         for (weight, expected) in [(1.0, 1.0), (0.5, 2.0), (0.2, 5.0), (0.01, 10.0), (20.0, 0.3)] {

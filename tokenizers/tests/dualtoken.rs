@@ -1,6 +1,6 @@
 //! DualToken and residual quantizers beyond their recorded case.
 
-use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -266,7 +266,7 @@ fn vectors_become_the_codes_that_encoding_finds_for_them() {
     let device = Device::flex();
     let (model, _) = dualtoken::random(&config(), 5, &device).unwrap();
     let layout = model.info().layout.clone();
-    let vectors = Tensor::<3>::random([2, 16, 24], Distribution::Normal(0.0, 1.0), &device);
+    let vectors = model.embed(&model.encode(&Input::Images(images(2))).unwrap()).unwrap().vectors;
     let found = model.nearest(&Latents { vectors: vectors.clone(), layout: layout.clone() }).unwrap();
     let grid = vectors.clone().reshape([2, 4, 4, 24]);
     let network = model.network();
