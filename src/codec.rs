@@ -240,8 +240,7 @@ impl Codec {
     /// [`Error::Tokenizer`] or [`Error::Unfit`] if it does not fit.
     pub fn decode(&self, generated: &Generated, options: &DecodeOptions) -> Result<Vec<Picture>, Error> {
         let images = match (self, generated) {
-            (Self::Tokens(tokenizer), Generated::Tokens(tokens)) => images_of(tokenizer.decode(tokens, options)?)?,
-            (Self::Unrolled(tokenizer), Generated::Tokens(_)) => {
+            (Self::Tokens(tokenizer) | Self::Unrolled(tokenizer), _) => {
                 images_of(tokenizer.decode(&self.tokens(generated)?, options)?)?
             }
             (Self::Vectors(vectors), Generated::Latents(latents)) => images_of(vectors.decode(latents, options)?)?,

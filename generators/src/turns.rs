@@ -42,8 +42,16 @@ impl Turns {
         start..start + self.0.get(turn).copied().unwrap_or(0)
     }
 
-    /// Logits `[rows * positions.len(), codes]`, row by row, in which ids whose turn it is not at these positions are never drawn.
-    pub(crate) fn masked(&self, logits: Tensor<2>, positions: &[usize]) -> Tensor<2> {
+    /// Logits `[rows * positions.len(), codes]`, row by row, in which ids whose turn it is not at these positions are never drawn; as they are where
+    /// there is one vocabulary.
+    pub(crate) fn apply(turns: Option<&Self>, logits: Tensor<2>, positions: Option<&[usize]>) -> Tensor<2> {
+        match (turns, positions) {
+            (Some(turns), Some(positions)) => turns.masked(logits, positions),
+            _ => logits,
+        }
+    }
+
+    fn masked(&self, logits: Tensor<2>, positions: &[usize]) -> Tensor<2> {
         let [all, codes] = logits.dims();
         let mask = self.mask(positions, codes, &logits.device()).unsqueeze::<3>();
         let rows = all / positions.len().max(1);

@@ -18,8 +18,6 @@ use super::{TrainConfig, TrainError};
 pub struct DecoderObjective {
     config: DecoderConfig,
     specs: Vec<ParamSpec>,
-    /// The vocabularies of the tokens, one or several.
-    turns: Turns,
     token_noise: f64,
     label_smoothing: f64,
     z_loss_weight: f64,
@@ -50,11 +48,10 @@ impl DecoderObjective {
         architecture.turns = codes.encoder.turns();
         let (network, specs) =
             start_network(config, device, &[IGNORED], |params| Ok(Decoder::new(params, &architecture)?))?;
-        let turns = architecture.turns.clone().unwrap_or_else(|| Turns::new([architecture.vocab_size]));
         let section = &config.generator;
         let (label_smoothing, z_loss_weight) = (section.label_smoothing, section.z_loss_weight);
         let token_noise = section.token_noise;
-        Ok((Self { config: architecture, specs, turns, token_noise, label_smoothing, z_loss_weight }, network))
+        Ok((Self { config: architecture, specs, token_noise, label_smoothing, z_loss_weight }, network))
     }
 
     /// Words of the captions, and how many of them a caption has at most.
@@ -90,7 +87,10 @@ impl GeneratorObjective for DecoderObjective {
     ) -> Result<GeneratorLosses, TrainError> {
         let ids = batch.ids("next tokens")?;
         let read = match ids.device().is_autodiff() && self.token_noise > 0.0 {
-            true => with_noise(ids.clone(), self.token_noise, &self.turns, rng),
+            true => {
+                let turns = self.config.turns.clone().unwrap_or_else(|| Turns::new([self.config.vocab_size]));
+                with_noise(ids.clone(), self.token_noise, &turns, rng)
+            }
             false => ids.clone(),
         };
         let taught = taught(network, read, ids, &self.prompt(batch), self.label_smoothing);

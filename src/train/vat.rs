@@ -261,7 +261,7 @@ fn check(config: &TrainConfig) -> Result<(), TrainError> {
         if config.model.from.is_none() {
             return refuse("model.from", "a VAT whose codes have learnt (--from)".to_owned(), "none".to_owned());
         }
-        if !(config.run.checkpoint_every * config.run.accumulate as u64).is_multiple_of(passes) {
+        if !config.run.checkpoint_every.saturating_mul(config.run.accumulate as u64).is_multiple_of(passes) {
             let expected = format!(
                 "a multiple of {passes} passes (shape.search_batches times shape.search_steps), since a search is not kept in a checkpoint"
             );

@@ -8,7 +8,7 @@ use tessera_layers::Trace;
 use super::{ConditionEmbedding, Decoder, Prompt};
 use crate::kept::{Kept, index, known};
 use crate::sampling::{draw, guided};
-use crate::{GeneratorError, GuidanceSchedule, Sampling, Step};
+use crate::{GeneratorError, GuidanceSchedule, Sampling, Step, Turns};
 
 /// How a sequence is decoded.
 #[derive(Debug, Clone, PartialEq)]
@@ -108,10 +108,7 @@ impl Decoder {
             let logits = self.logits(&states, run.clone());
             let [all, width, codes] = logits.dims();
             let logits = logits.reshape([all * width, codes]);
-            let logits = match (self.turns(), self.order().positions().get(run.clone())) {
-                (Some(turns), Some(positions)) => turns.masked(logits, positions),
-                _ => logits,
-            };
+            let logits = Turns::apply(self.turns(), logits, self.order().positions().get(run.clone()));
             let half = rows * width;
             let (conditional, unconditional) = match is_guided {
                 true => (logits.clone().narrow(0, 0, half), Some(logits.narrow(0, half, half))),

@@ -13,7 +13,7 @@ use crate::kept::{Kept, index, known, read_ids};
 use crate::sampling::{draw, guided};
 use crate::{
     Condition, Content, GenerateOptions, Generated, Generator, GeneratorError, GeneratorInfo, GuidanceSchedule,
-    Sampling, Step,
+    Sampling, Step, Turns,
 };
 
 /// A Token-Shuffle ready to sample.
@@ -159,10 +159,7 @@ impl TokenShuffle {
             let logits = self.network.unshuffle(states.narrow(1, count - 1, 1), &mut Trace::none());
             let logits = logits.narrow(2, first_code, codes).reshape([all * size, codes]);
             let places = window * size..(window + 1) * size;
-            let logits = match (&self.config.turns, self.windows.positions().get(places)) {
-                (Some(turns), Some(positions)) => turns.masked(logits, positions),
-                _ => logits,
-            };
+            let logits = Turns::apply(self.config.turns.as_ref(), logits, self.windows.positions().get(places));
             let half = rows * size;
             let (conditional, unconditional) = match is_guided {
                 true => (logits.clone().narrow(0, 0, half), Some(logits.narrow(0, half, half))),

@@ -25,9 +25,11 @@ impl LatentDescent {
         &self.latents
     }
 
-    /// A step against `gradient`, whose scale does not matter unless it is near 1e-8.
+    /// A step against the `gradient` of a mean over the shapes, of which each moves as if it were alone: its scale does not matter but near Adam's
+    /// epsilon, where the mean would bring it.
     pub fn step(&mut self, gradient: Tensor<3>) {
         const BETAS: [f64; 2] = [0.9, 0.99];
+        let gradient = gradient.mul_scalar(self.latents.dims()[0] as f64);
         let blend =
             |old: &Tensor<3>, new: Tensor<3>, beta: f64| old.clone().mul_scalar(beta) + new.mul_scalar(1.0 - beta);
         self.mean = blend(&self.mean, gradient.clone(), BETAS[0]);

@@ -73,8 +73,7 @@ pub(super) fn refined(network: &VatNetwork, mu: Tensor<3>, truth: &Supervision, 
         let tracked = descent.latents().clone().autodiff().require_grad();
         let SearchLosses { volume, near, commitment } = search_losses(&network, tracked.clone(), shown, &places);
         let total = volume + near.mul_scalar(options.near_weight) + commitment.mul_scalar(options.commitment);
-        // Losses are means over the items, of which each is to move as if it were alone.
-        let Some(gradient) = tracked.grad(&total.mul_scalar(items as f64).backward()) else { break };
+        let Some(gradient) = tracked.grad(&total.backward()) else { break };
         descent.step(gradient);
         if (step + 1) % LOOK == 0 || step + 1 == options.steps {
             let z = descent.latents().clone();
